@@ -1,0 +1,119 @@
+package iam
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Purpose says what a key is for; a key serves one purpose only (C23).
+type Purpose string
+
+const (
+	TokenKeys   Purpose = "token"       // signs access tokens, published in the JWKS
+	CodeKeys    Purpose = "code-seal"   // seals authorization codes
+	RefreshKeys Purpose = "refresh-mac" // makes the mac of refresh tokens
+)
+
+// Key is a stored key: metadata in the clear, the secret sealed.
+type Key struct {
+	ID         KeyID     `json:"id"`
+	Purpose    Purpose   `json:"purpose"`
+	Algorithm  string    `json:"algorithm"`
+	Sealed     string    `json:"-"`                    // v1.kekId.nonce.ciphertext
+	Public     []byte    `json:"-"`                    // public JWK of a token key
+	CreatedAt  time.Time `json:"created_at"`           // published from here on
+	ActivateAt time.Time `json:"activate_at,omitzero"` // zero: pending
+	RemovedAt  time.Time `json:"removed_at,omitzero"`
+}
+
+// KeyState is derived from times, so that no job has to move keys along.
+type KeyState string
+
+const (
+	Pending  KeyState = "pending"  // published, not yet used
+	Active   KeyState = "active"   // signs
+	Retiring KeyState = "retiring" // verifies until what it signed has expired
+	Removed  KeyState = "removed"  // neither signs nor verifies
+)
+
+// Line is the keys of one purpose and algorithm.
+type Line []Key
+
+// LineOf picks the keys of one purpose and algorithm.
+func LineOf(keys []Key, purpose Purpose, algorithm string) Line {
+	return slices.DeleteFunc(slices.Clone(keys), func(k Key) bool {
+		return k.Purpose != purpose || k.Algorithm != algorithm
+	})
+}
+
+// Active is the key that signs at now: the one activated last. A key that was
+// removed does not count.
+func (l Line) Active(now time.Time) (Key, bool) {
+	var best Key
+	for _, k := range l {
+		activated := !k.ActivateAt.IsZero() && !k.ActivateAt.After(now) && k.RemovedAt.IsZero()
+		if activated && (best.ID == "" || k.later(best)) {
+			best = k
+		}
+	}
+	return best, best.ID != ""
+}
+
+func (k Key) later(other Key) bool {
+	return cmp.Or(k.ActivateAt.Compare(other.ActivateAt), k.CreatedAt.Compare(other.CreatedAt), cmp.Compare(k.ID, other.ID)) > 0
+}
+
+// Pending is the published key that waits to be activated.
+func (l Line) Pending() (Key, bool) {
+	for _, k := range l {
+		if k.ActivateAt.IsZero() && k.RemovedAt.IsZero() {
+			return k, true
+		}
+	}
+	return Key{}, false
+}
+
+// State tells what k may do at now. A superseded key stays published for
+// overlap after its successor took over, the longest life of what it signed.
+func (l Line) State(k Key, now time.Time, overlap time.Duration) KeyState {
+	if !k.RemovedAt.IsZero() {
+		return Removed
+	}
+	if k.ActivateAt.IsZero() || k.ActivateAt.After(now) {
+		return Pending
+	}
+	active, _ := l.Active(now)
+	if active.ID == k.ID {
+		return Active
+	}
+	if now.Before(l.supersededAt(k, now).Add(overlap)) {
+		return Retiring
+	}
+	return Removed
+}
+
+// supersededAt is when the first later key took over from k.
+func (l Line) supersededAt(k Key, now time.Time) time.Time {
+	at := now
+	for _, other := range l {
+		if !other.ActivateAt.IsZero() && !other.ActivateAt.After(now) && other.later(k) && other.ActivateAt.Before(at) {
+			at = other.ActivateAt
+		}
+	}
+	return at
+}
+
+// Published are the keys that verifiers shall know at now: pending, active and
+// retiring ones (C24).
+func (l Line) Published(now time.Time, overlap time.Duration) []Key {
+	return slices.DeleteFunc(slices.Clone([]Key(l)), func(k Key) bool { return l.State(k, now, overlap) == Removed })
+}
+
+// KeyRotation is one step in the life of a line, done in one transaction.
+type KeyRotation struct {
+	Activate   KeyID     // a pending key, or "" for none
+	ActivateAt time.Time // when it takes over
+	Remove     KeyID     // emergency retire, or "" for none; writes a revocation of kind key
+	Add        *Key      // the next pending key
+}
