@@ -1,0 +1,106 @@
+package iam_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
+)
+
+func TestC1ClientIDs(t *testing.T) {
+	for id, ok := range map[iam.ClientID]bool{
+		"demo-app": true, "App.2": true, "usr_x": false, "USR_x": false, "Ses_1": false, "gr_": false, "gatehouse-x": false,
+		"": false, "a b": false, "-a": false, "a/b": false, "ä": false, "a\nb": false,
+	} {
+		if err := iam.CheckClientID(id); (err == nil) != ok {
+			t.Errorf("CheckClientID(%q) = %v, want ok %v", id, err, ok)
+		}
+	}
+}
+
+func TestCanonicalUsername(t *testing.T) {
+	for name, want := range map[string]string{
+		"Ada": "ada", "ＡＤＡ": "ada", "ada.l@example.com": "ada.l@example.com",
+		"": "", "ada lovelace": "", "ada\u200b": "", "a\nb": "", "usr_abc": "",
+	} {
+		got, err := iam.CanonicalUsername(name)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("CanonicalUsername(%q) = %q, %v; want %q", name, got, err, want)
+		}
+	}
+}
+
+func TestRedirectURIs(t *testing.T) {
+	for uri, ok := range map[string]bool{
+		"https://app.example.com/cb": true, "http://127.0.0.1/cb": true, "http://localhost:3000/cb": true, "http://[::1]/cb": true, "com.example.app:/cb": true,
+		"http://app.example.com/cb": false, "https://good@evil.example/cb": false, "https://app.example.com/cb#x": false,
+		"https://app.example.com/../cb": false, "javascript:alert(1)": false, "myapp:/cb": false, "/cb": false, "https://*.example.com/cb": false,
+		"https://app.example.com\\@evil.example/": false, "https:///cb": false, "data:text/html,x": false,
+	} {
+		if err := iam.CheckRedirectURI(uri, iam.Public); (err == nil) != ok {
+			t.Errorf("CheckRedirectURI(%q) = %v, want ok %v", uri, err, ok)
+		}
+	}
+	if iam.CheckRedirectURI("com.example.app:/cb", iam.Confidential) == nil {
+		t.Error("a private-use scheme is for public clients only")
+	}
+}
+
+func TestClientChecks(t *testing.T) {
+	secret := make([]byte, 32)
+	for _, tc := range []struct {
+		name   string
+		client iam.Client
+		ok     bool
+	}{
+		{"public", iam.Client{ID: "a", Type: iam.Public, GrantTypes: []string{iam.AuthorizationCode, iam.RefreshToken}}, true},
+		{"C11 challenge for a third party", iam.Client{ID: "a", Type: iam.Public, Challenge: true}, false},
+		{"C11 challenge for a confidential client", iam.Client{ID: "a", Type: iam.Confidential, FirstParty: true, Challenge: true, SecretHash: secret}, false},
+		{"a public client with a secret", iam.Client{ID: "a", Type: iam.Public, SecretHash: secret}, false},
+		{"a service account without one", iam.Client{ID: "a", Type: iam.Service}, false},
+		{"client_credentials for a public client", iam.Client{ID: "a", Type: iam.Public, GrantTypes: []string{iam.ClientCredentials}}, false},
+		{"roles of an app", iam.Client{ID: "a", Type: iam.Public, Roles: []string{"editor"}}, false},
+		{"C19 a public reader", iam.Client{ID: "a", Type: iam.Public, ReaderOf: []string{"orders"}}, false},
+		{"a default scope outside its scopes", iam.Client{ID: "a", Type: iam.Public, Scopes: []string{"x"}, DefaultScopes: []string{"y"}}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if err := tc.client.Check(); (err == nil) != tc.ok {
+				t.Errorf("got %v, want ok %v", err, tc.ok)
+			}
+		})
+	}
+}
+
+func TestC24KeyStates(t *testing.T) {
+	day, overlap := 24*time.Hour, time.Hour
+	t0 := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	old := iam.Key{ID: "old", CreatedAt: t0, ActivateAt: t0}
+	next := iam.Key{ID: "next", CreatedAt: t0, ActivateAt: t0.Add(day)}
+	pending := iam.Key{ID: "pending", CreatedAt: t0.Add(day)}
+	gone := iam.Key{ID: "gone", CreatedAt: t0, ActivateAt: t0.Add(2 * day), RemovedAt: t0.Add(2 * day)}
+	line := iam.Line{pending, gone, next, old}
+	for _, tc := range []struct {
+		name                    string
+		now                     time.Time
+		active                  iam.KeyID
+		old, next, pending, end iam.KeyState
+	}{
+		{"before the rotation", t0.Add(time.Minute), "old", iam.Active, iam.Pending, iam.Pending, iam.Removed},
+		{"at the rotation", t0.Add(day), "next", iam.Retiring, iam.Active, iam.Pending, iam.Removed},
+		{"within the overlap", t0.Add(day + overlap - 1), "next", iam.Retiring, iam.Active, iam.Pending, iam.Removed},
+		{"after the overlap", t0.Add(day + overlap), "next", iam.Removed, iam.Active, iam.Pending, iam.Removed},
+		{"a removed key never signs", t0.Add(3 * day), "next", iam.Removed, iam.Active, iam.Pending, iam.Removed},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			active, _ := line.Active(tc.now)
+			if active.ID != tc.active {
+				t.Errorf("active %s, want %s", active.ID, tc.active)
+			}
+			for key, want := range map[*iam.Key]iam.KeyState{&old: tc.old, &next: tc.next, &pending: tc.pending, &gone: tc.end} {
+				if got := line.State(*key, tc.now, overlap); got != want {
+					t.Errorf("%s is %s, want %s", key.ID, got, want)
+				}
+			}
+		})
+	}
+}
