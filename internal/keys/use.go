@@ -1,0 +1,122 @@
+package keys
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/jose"
+)
+
+// Signer returns the key that signs tokens of an algorithm now. A line that
+// does not exist yet is created.
+func (s *Service) Signer(ctx context.Context, algorithm string) (jose.Signer, error) {
+	if err := s.ensure(ctx, iam.TokenKeys, algorithm); err != nil {
+		return jose.Signer{}, err
+	}
+	snap := s.snapshot.Load()
+	active, _ := iam.LineOf(snap.keys, iam.TokenKeys, algorithm).Active(s.now())
+	signer := snap.signers[active.ID]
+	if signer.IsZero() {
+		return jose.Signer{}, fmt.Errorf("no active %s key", algorithm)
+	}
+	return signer, nil
+}
+
+// Published are the public keys that verifiers may use now: active, pending
+// and retiring token keys, nothing else (C24).
+func (s *Service) Published() jose.KeySet {
+	snap, now := s.snapshot.Load(), s.now()
+	var public []jose.Key
+	for _, k := range snap.keys {
+		if k.Purpose == iam.TokenKeys && s.state(snap, k, now) != iam.Removed {
+			public = append(public, snap.signers[k.ID].Key())
+		}
+	}
+	return jose.NewKeySet(public...)
+}
+
+func (s *Service) state(snap *snapshot, k iam.Key, now time.Time) iam.KeyState {
+	return iam.LineOf(snap.keys, k.Purpose, k.Algorithm).State(k, now, overlap[k.Purpose])
+}
+
+// ErrUnusable says that an artefact names a key that is not there any more, or
+// does not open with it.
+var ErrUnusable = errors.New("key not usable")
+
+// SealCode seals an authorization code with the active key and returns the
+// key's id for the artefact to carry in the clear.
+func (s *Service) SealCode(plaintext []byte) (iam.KeyID, []byte, error) {
+	snap := s.snapshot.Load()
+	active, ok := iam.LineOf(snap.keys, iam.CodeKeys, sealAlgorithm).Active(s.now())
+	if !ok {
+		return "", nil, ErrUnusable
+	}
+	aead, err := codeAEAD(snap.secrets[active.ID])
+	if err != nil {
+		return "", nil, err
+	}
+	return active.ID, aead.Seal(nil, nil, plaintext, []byte(active.ID)), nil
+}
+
+// OpenCode is the inverse of SealCode.
+func (s *Service) OpenCode(id iam.KeyID, sealed []byte) ([]byte, error) {
+	secret, err := s.secret(iam.CodeKeys, id)
+	if err != nil {
+		return nil, err
+	}
+	aead, err := codeAEAD(secret)
+	if err != nil {
+		return nil, err
+	}
+	plaintext, err := aead.Open(nil, nil, sealed, []byte(id))
+	if err != nil {
+		return nil, ErrUnusable
+	}
+	return plaintext, nil
+}
+
+func codeAEAD(secret []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(secret)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// RefreshKey is the id of the key that makes the mac of new refresh tokens.
+func (s *Service) RefreshKey() (iam.KeyID, error) {
+	active, ok := s.line(iam.RefreshKeys, macAlgorithm).Active(s.now())
+	if !ok {
+		return "", ErrUnusable
+	}
+	return active.ID, nil
+}
+
+// RefreshMAC is HMAC-SHA-256 of message with the key of that id, active or retiring.
+func (s *Service) RefreshMAC(id iam.KeyID, message string) ([]byte, error) {
+	secret, err := s.secret(iam.RefreshKeys, id)
+	if err != nil {
+		return nil, err
+	}
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(message))
+	return mac.Sum(nil), nil
+}
+
+// secret returns a symmetric key of that purpose which may still be used.
+func (s *Service) secret(purpose iam.Purpose, id iam.KeyID) ([]byte, error) {
+	snap, now := s.snapshot.Load(), s.now()
+	for _, k := range snap.keys {
+		if k.ID == id && k.Purpose == purpose && s.state(snap, k, now) != iam.Removed {
+			return snap.secrets[id], nil
+		}
+	}
+	return nil, ErrUnusable
+}
