@@ -24,6 +24,9 @@ type Granted struct {
 	Audience string   // exactly one (C4)
 	Scopes   []string // in the order asked
 	Roles    []string // those shown in the token (C6)
+	// Standing is what the grant keeps: everything asked for that the client may
+	// hold, whatever the roles of today say (C5).
+	Standing []string
 }
 
 // Denied is a question that has no token as its answer.
@@ -57,6 +60,9 @@ func Decide(issuer string, apis []API, client Client, holder Holder, asked Asked
 		granted.API, granted.Audience = api, api.Audience
 	}
 	for _, s := range scopes {
+		if client.MayHold(s) {
+			granted.Standing = append(granted.Standing, s)
+		}
 		if grants(granted.API, client, holder, s) {
 			granted.Scopes = append(granted.Scopes, s)
 		}

@@ -22,7 +22,6 @@ type Event struct {
 const (
 	EventTokenIssued     = "token.issued"
 	EventTokenRevoked    = "token.revoked"
-	EventCodeIssued      = "code.issued"
 	EventCodeRedeemed    = "code.redeemed"
 	EventCodeReplayed    = "code.replayed"
 	EventRefreshed       = "refresh.rotated"

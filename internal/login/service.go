@@ -19,7 +19,6 @@ type users interface {
 // Config of a Service; every field but Now is required.
 type Config struct {
 	Users     users
-	NotFound  error // the error of Users for a name that nobody has
 	Passwords *Passwords
 	Now       func() time.Time
 }
@@ -27,16 +26,15 @@ type Config struct {
 // Service is the one login decision, for the challenge endpoint and the pages alike.
 type Service struct {
 	users     users
-	notFound  error
 	passwords *Passwords
 	now       func() time.Time
 }
 
 func New(config Config) (*Service, error) {
-	if config.Users == nil || config.Passwords == nil || config.NotFound == nil {
-		return nil, errors.New("login: Users, NotFound and Passwords are required")
+	if config.Users == nil || config.Passwords == nil {
+		return nil, errors.New("login: Users and Passwords are required")
 	}
-	s := &Service{users: config.Users, notFound: config.NotFound, passwords: config.Passwords, now: config.Now}
+	s := &Service{users: config.Users, passwords: config.Passwords, now: config.Now}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -88,7 +86,7 @@ func (s *Service) find(ctx context.Context, username string) (iam.User, bool, er
 		canonical = "\x00" // a name nobody can have: the lookup is made all the same
 	}
 	user, err := s.users.UserByName(ctx, canonical)
-	if errors.Is(err, s.notFound) {
+	if errors.Is(err, iam.ErrNotFound) {
 		return iam.User{}, false, nil
 	}
 	if err != nil {
