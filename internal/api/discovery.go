@@ -1,0 +1,56 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/gatehouse-auth/gatehouse/internal/oauth"
+	"github.com/gatehouse-auth/gatehouse/internal/respond"
+)
+
+// cacheable documents are public and may be read from any origin (C21).
+func cacheable(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
+}
+
+// metadata is the discovery document, the same at both addresses (RFC 8414).
+func (h handler) metadata(w http.ResponseWriter, r *http.Request) error {
+	apis, err := h.records.APIs(r.Context())
+	if err != nil {
+		return fmt.Errorf("read APIs: %w", err)
+	}
+	scopes := []string{"offline_access", "roles"}
+	for _, a := range apis {
+		for _, s := range a.Scopes {
+			if !a.Disabled && !slices.Contains(scopes, s.Name) {
+				scopes = append(scopes, s.Name)
+			}
+		}
+	}
+	cacheable(w)
+	return respond.JSON(w, http.StatusOK, oauth.NewMetadata(h.issuer, scopes))
+}
+
+// jwks is the public key set (RFC 7517 §5, C24).
+func (h handler) jwks(w http.ResponseWriter, _ *http.Request) error {
+	cacheable(w)
+	return respond.JSON(w, http.StatusOK, h.keys.Published())
+}
+
+// healthz says that the process runs; readyz that it can issue.
+func (h handler) healthz(w http.ResponseWriter, _ *http.Request) error {
+	return respond.JSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+func (h handler) readyz(w http.ResponseWriter, r *http.Request) error {
+	if err := h.records.Ping(r.Context()); err != nil {
+		return oauth.Refuse(oauth.CodeTemporarilyUnavailable, "The database does not answer.").Because(err)
+	}
+	if h.keys.Published().Len() == 0 {
+		return oauth.Refuse(oauth.CodeTemporarilyUnavailable, "There is no signing key.")
+	}
+	return respond.JSON(w, http.StatusOK, map[string]string{"status": "ready"})
+}

@@ -1,0 +1,68 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/jose"
+	"github.com/gatehouse-auth/gatehouse/internal/login"
+	"github.com/gatehouse-auth/gatehouse/internal/respond"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+)
+
+// published is the key set that verifiers may use now.
+type published interface{ Published() jose.KeySet }
+
+// records tells whether the store answers, and which scopes exist.
+type records interface {
+	Ping(ctx context.Context) error
+	APIs(ctx context.Context) ([]iam.API, error)
+}
+
+// Config of the machine endpoints; every field is required.
+type Config struct {
+	Issuer  string
+	Tokens  *token.Service
+	Logins  *login.Service
+	Keys    published
+	Records records
+	Logger  *slog.Logger
+}
+
+type handler struct {
+	issuer  string
+	tokens  *token.Service
+	logins  *login.Service
+	keys    published
+	records records
+}
+
+// Routes returns the machine endpoints. Patterns carry no method: respond.Method
+// answers 405 in the words of the protocol.
+func Routes(c Config) (*http.ServeMux, error) {
+	if c.Issuer == "" || c.Tokens == nil || c.Logins == nil || c.Keys == nil || c.Records == nil || c.Logger == nil {
+		return nil, errors.New("api: every field of Config is required")
+	}
+	h := handler{issuer: c.Issuer, tokens: c.Tokens, logins: c.Logins, keys: c.Keys, records: c.Records}
+	mux := http.NewServeMux()
+	for _, route := range []struct {
+		path, method string
+		handle       respond.Handler
+	}{
+		{"/oauth/token", http.MethodPost, h.token},
+		{"/oauth/authorize-challenge", http.MethodPost, h.challenge},
+		{"/oauth/revoke", http.MethodPost, h.revoke},
+		{"/oauth/introspect", http.MethodPost, h.introspect},
+		{"/.well-known/oauth-authorization-server", http.MethodGet, h.metadata},
+		{"/.well-known/openid-configuration", http.MethodGet, h.metadata},
+		{"/.well-known/jwks.json", http.MethodGet, h.jwks},
+		{"/healthz", http.MethodGet, h.healthz},
+		{"/readyz", http.MethodGet, h.readyz},
+	} {
+		mux.Handle(route.path, respond.Method(respond.With(c.Logger, route.handle), route.method))
+	}
+	return mux, nil
+}

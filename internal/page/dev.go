@@ -1,0 +1,82 @@
+package page
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strings"
+)
+
+//go:embed assets
+var assets embed.FS
+
+var templates = template.Must(template.ParseFS(assets, "assets/*.html"))
+
+// Dev is what `gatehouse dev` has to say: the same on the screen and at /.
+type Dev struct {
+	Issuer    string
+	API       string
+	Service   string
+	Data      string
+	Temporary bool // the folder is deleted at the end
+	Users     []DevUser
+	Tries     []Try
+}
+
+// DevUser is a demo user; the password is a random one of this start.
+type DevUser struct{ Name, Password, Roles string }
+
+// Try is a command to paste and the answer it gives.
+type Try struct{ Command, Answer string }
+
+// Last is the last line of the screen.
+func (d Dev) Last() string {
+	if d.Temporary {
+		return "Ctrl-C deletes everything. Keep it with --data ./gatehouse-data."
+	}
+	return "Ctrl-C stops. Everything stays in " + d.Data + "; each start sets new passwords."
+}
+
+// Screen is the page for a terminal of 80 columns and 24 rows.
+func (d Dev) Screen() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Gatehouse runs on this machine only.\n\n")
+	fmt.Fprintf(&b, "  Issuer    %-24s open it in a browser: it shows this page\n", d.Issuer)
+	fmt.Fprintf(&b, "  Demo API  %-24s guarded by package guard\n", d.API)
+	for _, u := range d.Users {
+		fmt.Fprintf(&b, "  User      %-5s %-32s role %s\n", u.Name, u.Password, u.Roles)
+	}
+	fmt.Fprintf(&b, "\nPaste a line; after the # stands its answer:\n\n")
+	fmt.Fprintf(&b, "D=%s A=%s\n", d.Data, d.API)
+	for _, t := range d.Tries {
+		fmt.Fprintf(&b, "%s  # %s\n", t.Command, t.Answer)
+	}
+	fmt.Fprintf(&b, "\n%s\n", d.Last())
+	return b.String()
+}
+
+// DevHome serves the page at / and its stylesheet; anything else is 404.
+func DevHome(view Dev) http.Handler {
+	var body bytes.Buffer
+	if err := templates.ExecuteTemplate(&body, "dev.html", view); err != nil {
+		panic("page: a template of ours does not fit its view: " + err.Error())
+	}
+	style, err := assets.ReadFile("assets/gatehouse.css")
+	if err != nil {
+		panic("page: the embedded stylesheet is gone: " + err.Error())
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", serve("text/html; charset=utf-8", "no-store", body.Bytes()))
+	mux.HandleFunc("GET /assets/gatehouse.css", serve("text/css; charset=utf-8", "public, max-age=300", style))
+	return mux
+}
+
+func serve(contentType, caching string, body []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Cache-Control", caching)
+		w.Write(body)
+	}
+}

@@ -1,0 +1,105 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/api"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/keys"
+	"github.com/gatehouse-auth/gatehouse/internal/login"
+	"github.com/gatehouse-auth/gatehouse/internal/respond"
+	"github.com/gatehouse-auth/gatehouse/internal/store"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+)
+
+// Config of an authority. Issuer, Dir and KEKs are required.
+type Config struct {
+	Issuer       string
+	Dir          string // the data folder
+	KEKs         []keys.KEK
+	PublishAhead time.Duration // of planned key rotations
+	Now          func() time.Time
+	Logger       *slog.Logger
+	// Home answers what no endpoint does; nil: 404.
+	Home http.Handler
+}
+
+// Parts is an authority that is put together but does not listen yet.
+type Parts struct {
+	Store     *store.DB
+	Keys      *keys.Service
+	Directory *directory.Service
+	Logins    *login.Service
+	Tokens    *token.Service
+	Handler   http.Handler
+	issuer    string
+	logger    *slog.Logger
+}
+
+// Assemble opens the store and the keys and introduces the services.
+func Assemble(ctx context.Context, c Config) (*Parts, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	db, err := store.Open(ctx, store.Config{Dir: c.Dir, Now: c.Now, Logger: c.Logger})
+	if err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	p := &Parts{Store: db, issuer: c.Issuer, logger: c.Logger}
+	if err := p.assemble(ctx, c); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return p, nil
+}
+
+func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
+	if err := p.Store.Bind(ctx, c.Issuer); err != nil {
+		return err
+	}
+	p.Keys, err = keys.Open(ctx, keys.Config{Records: p.Store, KEKs: c.KEKs, PublishAhead: c.PublishAhead, Now: c.Now, Logger: c.Logger})
+	if err != nil {
+		return err
+	}
+	passwords := login.NewPasswords()
+	p.Directory, err = directory.New(directory.Config{APIs: p.Store, Roles: p.Store, Users: p.Store, Clients: p.Store, Passwords: passwords, Now: c.Now})
+	if err != nil {
+		return err
+	}
+	p.Logins, err = login.New(login.Config{Users: p.Store, Passwords: passwords, Now: c.Now})
+	if err != nil {
+		return err
+	}
+	p.Tokens, err = token.New(token.Config{
+		Issuer: c.Issuer, People: p.Store, Grants: p.Store, Revocations: p.Store,
+		Signer: p.Keys, Sealer: p.Keys, Grace: iam.RefreshGrace, Now: c.Now,
+	})
+	if err != nil {
+		return err
+	}
+	return p.routes(c)
+}
+
+func (p *Parts) routes(c Config) error {
+	mux, err := api.Routes(api.Config{Issuer: c.Issuer, Tokens: p.Tokens, Logins: p.Logins, Keys: p.Keys, Records: p.Store, Logger: c.Logger})
+	if err != nil {
+		return err
+	}
+	if c.Home == nil {
+		c.Home = http.HandlerFunc(respond.NotFound)
+	}
+	mux.Handle("/", c.Home)
+	p.Handler = respond.Identify(respond.Secure(respond.Host(c.Issuer, mux)))
+	return nil
+}
+
+// Close ends what Assemble opened.
+func (p *Parts) Close() error { return p.Store.Close() }

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// Intervals of the background work.
+const (
+	watchEvery    = 100 * time.Millisecond // C28
+	cleanEvery    = time.Minute
+	cleanBatch    = 500
+	shutdownGrace = 5 * time.Second
+)
+
+// Run serves the authority on listeners until ctx ends, then finishes open
+// requests for at most shutdownGrace. It does not close the parts.
+func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
+	tuneCollector()
+	ctx, cancel := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	defer background.Wait()
+	defer cancel()
+	background.Go(func() { p.watch(ctx) })
+	background.Go(func() { p.clean(ctx) })
+	return Serve(ctx, p.Handler, p.logger, listeners...)
+}
+
+// Serve answers on listeners with the limits that every server of ours has,
+// until ctx ends.
+func Serve(ctx context.Context, h http.Handler, logger *slog.Logger, listeners ...net.Listener) error {
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { ended <- s.Serve(l) }()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-ended:
+	}
+	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	if s.Shutdown(shutdown) != nil {
+		s.Close()
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// watch follows what other processes changed (C28). Only keys are held in
+// memory; everything else is read when it is needed.
+func (p *Parts) watch(ctx context.Context) {
+	_, seen, err := p.Store.Changes(ctx, 0)
+	if err != nil {
+		p.logger.Error("changes not read", "cause", err)
+	}
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		changes, head, err := p.Store.Changes(ctx, seen)
+		if err != nil {
+			if ctx.Err() == nil {
+				p.logger.Error("changes not read", "cause", err)
+			}
+			continue
+		}
+		reload := false
+		for _, c := range changes {
+			reload = reload || c.Kind == "key"
+		}
+		if reload {
+			if err := p.Keys.Reload(ctx); err != nil {
+				p.logger.Error("keys not reloaded", "cause", err)
+				continue
+			}
+		}
+		seen = head
+	}
+}
+
+func (p *Parts) clean(ctx context.Context) {
+	tick := time.NewTicker(cleanEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if _, err := p.Store.Clean(ctx, cleanBatch); err != nil && ctx.Err() == nil {
+			p.logger.Error("expired rows not removed", "cause", err)
+		}
+	}
+}
+
+// tuneCollector trades memory for CPU under a soft limit, unless the
+// environment says otherwise (map.md decision 16).
+func tuneCollector() {
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(512 << 20)
+		debug.SetGCPercent(400)
+	}
+}
+
+// ListenTLS wraps a listener with a certificate from files.
+func ListenTLS(l net.Listener, certFile, keyFile string) (net.Listener, error) {
+	certificate, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the TLS certificate: %w", err)
+	}
+	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), nil
+}
