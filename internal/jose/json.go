@@ -1,0 +1,322 @@
+package jose
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// maxDepth bounds the nesting of JSON, maxMembers the members of one object.
+const (
+	maxDepth   = 32
+	maxMembers = 256
+)
+
+// member is one name and the raw text of its value.
+type member struct {
+	name string
+	raw  []byte
+}
+
+// parseObject reads exactly one JSON object (RFC 8259) and returns its members.
+// It refuses what readers are known to disagree about: a name given twice,
+// also in another case or written with escapes (RFC 7515 §4, RFC 7519 §4;
+// encoding/json matches names without regard to case), lone surrogates, bytes
+// that are not UTF-8, anything before or after the object, deep nesting.
+func parseObject(data []byte) ([]member, error) {
+	if !utf8.Valid(data) {
+		return nil, malformed("JSON is not UTF-8")
+	}
+	s := scanner{data: data}
+	members, err := s.object(1)
+	if err != nil {
+		return nil, err
+	}
+	s.space()
+	if s.at != len(data) {
+		return nil, malformed("data after the JSON object")
+	}
+	return members, nil
+}
+
+// find returns the raw value of the member of exactly that name, nil if absent.
+func find(members []member, name string) []byte {
+	for _, m := range members {
+		if m.name == name {
+			return m.raw
+		}
+	}
+	return nil
+}
+
+// scanner walks JSON text once. It finds the borders of values and checks
+// them; it does not build them.
+type scanner struct {
+	data []byte
+	at   int
+}
+
+func (s *scanner) space() {
+	for s.at < len(s.data) && strings.IndexByte(" \t\r\n", s.data[s.at]) >= 0 {
+		s.at++
+	}
+}
+
+// next skips white space and returns the next byte, 0 at the end.
+func (s *scanner) next() byte {
+	s.space()
+	if s.at == len(s.data) {
+		return 0
+	}
+	return s.data[s.at]
+}
+
+func (s *scanner) take(c byte) error {
+	if s.next() != c {
+		return malformed("JSON: expected %q at byte %d", c, s.at)
+	}
+	s.at++
+	return nil
+}
+
+func (s *scanner) object(depth int) ([]member, error) {
+	if err := s.take('{'); err != nil {
+		return nil, err
+	}
+	if s.next() == '}' {
+		s.at++
+		return nil, nil
+	}
+	var members []member
+	for {
+		m, err := s.member(depth)
+		if err != nil {
+			return nil, err
+		}
+		if duplicate(members, m.name) {
+			return nil, malformed("JSON: name %s is given twice", clip(m.name))
+		}
+		if members = append(members, m); len(members) > maxMembers {
+			return nil, malformed("JSON: more than %d members", maxMembers)
+		}
+		if s.next() == '}' {
+			s.at++
+			return members, nil
+		}
+		if err := s.take(','); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func duplicate(members []member, name string) bool {
+	for _, m := range members {
+		if m.name == name || strings.EqualFold(m.name, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *scanner) member(depth int) (member, error) {
+	s.space()
+	start := s.at
+	if err := s.text(); err != nil {
+		return member{}, err
+	}
+	name, err := unquote(s.data[start:s.at])
+	if err != nil {
+		return member{}, err
+	}
+	if err := s.take(':'); err != nil {
+		return member{}, err
+	}
+	s.space()
+	start = s.at
+	if err := s.value(depth); err != nil {
+		return member{}, err
+	}
+	return member{name: name, raw: s.data[start:s.at]}, nil
+}
+
+func (s *scanner) value(depth int) error {
+	if depth > maxDepth {
+		return malformed("JSON: nested deeper than %d", maxDepth)
+	}
+	switch c := s.next(); {
+	case c == '{':
+		_, err := s.object(depth + 1)
+		return err
+	case c == '[':
+		return s.array(depth + 1)
+	case c == '"':
+		return s.text()
+	case c == 't':
+		return s.word("true")
+	case c == 'f':
+		return s.word("false")
+	case c == 'n':
+		return s.word("null")
+	default:
+		return s.number()
+	}
+}
+
+func (s *scanner) array(depth int) error {
+	s.at++ // the bracket
+	if s.next() == ']' {
+		s.at++
+		return nil
+	}
+	for {
+		if err := s.value(depth); err != nil {
+			return err
+		}
+		if s.next() == ']' {
+			s.at++
+			return nil
+		}
+		if err := s.take(','); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *scanner) word(w string) error {
+	if !strings.HasPrefix(string(s.data[s.at:min(len(s.data), s.at+len(w))]), w) {
+		return malformed("JSON: bad literal at byte %d", s.at)
+	}
+	s.at += len(w)
+	return nil
+}
+
+// number checks the grammar of RFC 8259 §6: no leading zeros, no plus, no NaN.
+func (s *scanner) number() error {
+	start := s.at
+	if s.peek() == '-' {
+		s.at++
+	}
+	switch {
+	case s.peek() == '0':
+		s.at++
+	case s.digits() == 0:
+		return malformed("JSON: bad value at byte %d", start)
+	}
+	if s.peek() == '.' {
+		s.at++
+		if s.digits() == 0 {
+			return malformed("JSON: bad number at byte %d", start)
+		}
+	}
+	if c := s.peek(); c == 'e' || c == 'E' {
+		s.at++
+		if c := s.peek(); c == '+' || c == '-' {
+			s.at++
+		}
+		if s.digits() == 0 {
+			return malformed("JSON: bad number at byte %d", start)
+		}
+	}
+	return nil
+}
+
+func (s *scanner) peek() byte {
+	if s.at == len(s.data) {
+		return 0
+	}
+	return s.data[s.at]
+}
+
+func (s *scanner) digits() int {
+	start := s.at
+	for s.at < len(s.data) && s.data[s.at] >= '0' && s.data[s.at] <= '9' {
+		s.at++
+	}
+	return s.at - start
+}
+
+// text walks a string with its quotes.
+func (s *scanner) text() error {
+	if err := s.take('"'); err != nil {
+		return err
+	}
+	for s.at < len(s.data) {
+		switch c := s.data[s.at]; {
+		case c == '"':
+			s.at++
+			return nil
+		case c < ' ':
+			return malformed("JSON: control character in a string")
+		case c == '\\':
+			if err := s.escape(); err != nil {
+				return err
+			}
+		default:
+			s.at++
+		}
+	}
+	return malformed("JSON: string without end")
+}
+
+func (s *scanner) escape() error {
+	if s.at+1 >= len(s.data) {
+		return malformed("JSON: string without end")
+	}
+	c := s.data[s.at+1]
+	if c != 'u' {
+		if strings.IndexByte(`"\/bfnrt`, c) < 0 {
+			return malformed("JSON: bad escape")
+		}
+		s.at += 2
+		return nil
+	}
+	unit, err := s.unit()
+	if err != nil {
+		return err
+	}
+	if !utf16.IsSurrogate(unit) {
+		return nil
+	}
+	if s.at+1 >= len(s.data) || s.data[s.at] != '\\' || s.data[s.at+1] != 'u' {
+		return malformed("JSON: lone surrogate")
+	}
+	low, err := s.unit()
+	if err != nil {
+		return err
+	}
+	if utf16.DecodeRune(unit, low) == utf8.RuneError {
+		return malformed("JSON: lone surrogate")
+	}
+	return nil
+}
+
+// unit reads one \uXXXX.
+func (s *scanner) unit() (rune, error) {
+	if s.at+6 > len(s.data) {
+		return 0, malformed("JSON: bad escape")
+	}
+	var unit rune
+	for _, c := range s.data[s.at+2 : s.at+6] {
+		digit := strings.IndexByte("0123456789abcdef", c|0x20)
+		if digit < 0 || c < '0' {
+			return 0, malformed("JSON: bad escape")
+		}
+		unit = unit<<4 | rune(digit)
+	}
+	s.at += 6
+	return unit, nil
+}
+
+// unquote decodes a string that text has accepted.
+func unquote(quoted []byte) (string, error) {
+	inner := quoted[1 : len(quoted)-1]
+	if strings.IndexByte(string(inner), '\\') < 0 {
+		return string(inner), nil
+	}
+	var s string
+	if err := json.Unmarshal(quoted, &s); err != nil {
+		return "", malformed("JSON: bad string")
+	}
+	return s, nil
+}
