@@ -70,10 +70,7 @@ func Serve(ctx context.Context, h http.Handler, logger *slog.Logger, listeners .
 // watch follows what other processes changed (C28). Only keys are held in
 // memory; everything else is read when it is needed.
 func (p *Parts) watch(ctx context.Context) {
-	_, seen, err := p.Store.Changes(ctx, 0)
-	if err != nil {
-		p.logger.Error("changes not read", "cause", err)
-	}
+	var seen int64 // the first look reads what is there: nothing between opening and watching is missed
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {

@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
+)
+
+const grantColumns = `id, user_id, client_id, session_id, scopes, resource, auth_time, acr, amr, gen, mac_key_id, rotated_at, created_at, idle_expires, expires, revoked_at, revoke_reason, cnf`
+
+func scanGrant(row interface{ Scan(...any) error }) (iam.Grant, error) {
+	var g iam.Grant
+	err := row.Scan(&g.ID, maybe[iam.UserID]{&g.UserID}, &g.ClientID, maybe[iam.SessionID]{&g.SessionID}, list[[]string]{&g.Scopes}, &g.Resource,
+		moment{&g.AuthTime}, &g.ACR, list[[]string]{&g.AMR}, &g.Gen, &g.MacKeyID, moment{&g.RotatedAt}, moment{&g.CreatedAt},
+		moment{&g.IdleExpires}, moment{&g.Expires}, moment{&g.RevokedAt}, &g.RevokeReason, &g.Cnf)
+	return g, err
+}
+
+func readGrant(ctx context.Context, q querier, id iam.GrantID) (iam.Grant, error) {
+	return scanGrant(q.QueryRowContext(ctx, `SELECT `+grantColumns+` FROM grants WHERE id = $1`, id))
+}
+
+// insertGrant leaves an existing standing grant of the same client alone.
+func insertGrant(ctx context.Context, tx *sql.Tx, g iam.Grant) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO grants (`+grantColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, NULL, '', $16) ON CONFLICT DO NOTHING`,
+		g.ID, optional(string(g.UserID)), g.ClientID, optional(string(g.SessionID)), text(g.Scopes), g.Resource, micros(g.AuthTime), g.ACR, text(g.AMR),
+		g.Gen, g.MacKeyID, micros(g.RotatedAt), micros(g.CreatedAt), micros(g.IdleExpires), micros(g.Expires), g.Cnf)
+	return err
+}
+
+// Grant reads a grant, revoked or not.
+func (db *DB) Grant(ctx context.Context, id iam.GrantID) (iam.Grant, error) {
+	g, err := readGrant(ctx, db.reads, id)
+	return g, translate(err)
+}
+
+// IssueForClient records a token of a service account under its one standing
+// grant, which is made when it is missing. iam.ErrConflict when the client was
+// disabled or moved on since it was read.
+func (db *DB) IssueForClient(ctx context.Context, candidate iam.Grant, clientEpoch int64, event iam.Event) (iam.Grant, error) {
+	var grant iam.Grant
+	err := db.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		live, err := epochHolds(ctx, tx, `clients`, string(candidate.ClientID), clientEpoch)
+		if err := conflict(live, err); err != nil {
+			return err
+		}
+		const standing = `SELECT ` + grantColumns + ` FROM grants WHERE client_id = $1 AND user_id IS NULL AND revoked_at IS NULL`
+		grant, err = scanGrant(tx.QueryRowContext(ctx, standing, candidate.ClientID))
+		if translate(err) == iam.ErrNotFound {
+			if err := insertGrant(ctx, tx, candidate); err != nil {
+				return err
+			}
+			grant = candidate
+		} else if err != nil {
+			return err
+		}
+		event.GrantID = grant.ID
+		return record(ctx, tx, db.now(), []iam.Event{event})
+	})
+	return grant, err
+}
+
+// epochHolds tells whether a user or client is enabled and still at an epoch.
+func epochHolds(ctx context.Context, q querier, table, id string, epoch int64) (bool, error) {
+	var n int
+	err := q.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table+` WHERE id = $1 AND disabled = $2 AND epoch = $3`, id, false, epoch).Scan(&n)
+	return n == 1, err
+}
+
+// RevokeGrant ends a grant and, by its id, every access token under it. False:
+// it was not live, and nothing was written.
+func (db *DB) RevokeGrant(ctx context.Context, id iam.GrantID, reason string, event iam.Event) (bool, error) {
+	revoked := false
+	err := db.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+		revoked, err = endGrant(ctx, tx, db.now(), id, reason, event)
+		return err
+	})
+	return revoked, err
+}
+
+func endGrant(ctx context.Context, tx *sql.Tx, now time.Time, id iam.GrantID, reason string, event iam.Event) (bool, error) {
+	ended, err := one(tx.ExecContext(ctx, `UPDATE grants SET revoked_at = $1, revoke_reason = $2 WHERE id = $3 AND revoked_at IS NULL`, micros(now), reason, id))
+	if err != nil || !ended {
+		return false, err
+	}
+	if err := revoke(ctx, tx, now, iam.RevokeGrant, string(id), 0, now.Add(tokenLife)); err != nil {
+		return false, err
+	}
+	event.GrantID = id
+	return true, record(ctx, tx, now, []iam.Event{event})
+}
+
+// Session reads a session, ended or not.
+func (db *DB) Session(ctx context.Context, id iam.SessionID) (iam.Session, error) {
+	var s iam.Session
+	err := db.reads.QueryRowContext(ctx, `SELECT id, user_id, auth_time, acr, amr, created_at, idle_expires, expires, ended_at FROM sessions WHERE id = $1`, id).
+		Scan(&s.ID, &s.UserID, moment{&s.AuthTime}, &s.ACR, list[[]string]{&s.AMR}, moment{&s.CreatedAt}, moment{&s.IdleExpires}, moment{&s.Expires}, moment{&s.EndedAt})
+	return s, translate(err)
+}
+
+func insertSession(ctx context.Context, tx *sql.Tx, s iam.Session) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO sessions (id, user_id, auth_time, acr, amr, created_at, idle_expires, expires, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL)`,
+		s.ID, s.UserID, micros(s.AuthTime), s.ACR, text(s.AMR), micros(s.CreatedAt), micros(s.IdleExpires), micros(s.Expires))
+	if err != nil {
+		return fmt.Errorf("begin session: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
+)
+
+const keyColumns = `id, purpose, algorithm, sealed, public, created_at, activate_at, removed_at`
+
+// Keys reads all keys, newest first.
+func (db *DB) Keys(ctx context.Context) ([]iam.Key, error) {
+	rows, err := db.reads.QueryContext(ctx, `SELECT `+keyColumns+` FROM keys ORDER BY purpose, algorithm, created_at DESC, id`)
+	return collect(rows, err, func(r *sql.Rows) (iam.Key, error) {
+		var k iam.Key
+		return k, r.Scan(&k.ID, &k.Purpose, &k.Algorithm, &k.Sealed, &k.Public, moment{&k.CreatedAt}, moment{&k.ActivateAt}, moment{&k.RemovedAt})
+	})
+}
+
+func addKey(ctx context.Context, tx *sql.Tx, k iam.Key) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO keys (`+keyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, NULL)`,
+		k.ID, k.Purpose, k.Algorithm, k.Sealed, string(k.Public), micros(k.CreatedAt), micros(k.ActivateAt))
+	return err
+}
+
+// AddKeys stores the first keys of one line. iam.ErrConflict when the line has
+// a key in use already: another process was first.
+func (db *DB) AddKeys(ctx context.Context, keys []iam.Key, events ...iam.Event) error {
+	return db.change(ctx, "key", "", events, func(ctx context.Context, tx *sql.Tx) error {
+		var n int
+		err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM keys WHERE purpose = $1 AND algorithm = $2 AND removed_at IS NULL AND activate_at <= $3`,
+			keys[0].Purpose, keys[0].Algorithm, micros(db.now())).Scan(&n)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return fmt.Errorf("add keys: %w", iam.ErrConflict)
+		}
+		for _, k := range keys {
+			if err := addKey(ctx, tx, k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// RotateKey does one step in the life of a line. iam.ErrConflict when another
+// process activated or removed one of the keys first.
+func (db *DB) RotateKey(ctx context.Context, r iam.KeyRotation, events ...iam.Event) error {
+	return db.change(ctx, "key", string(r.Activate), events, func(ctx context.Context, tx *sql.Tx) error {
+		if r.Activate != "" {
+			ok, err := one(tx.ExecContext(ctx, `UPDATE keys SET activate_at = $1 WHERE id = $2 AND activate_at IS NULL AND removed_at IS NULL`, micros(r.ActivateAt), r.Activate))
+			if err := conflict(ok, err); err != nil {
+				return err
+			}
+		}
+		if r.Remove != "" {
+			if err := db.removeKey(ctx, tx, r.Remove); err != nil {
+				return err
+			}
+		}
+		if r.Add == nil {
+			return nil
+		}
+		return addKey(ctx, tx, *r.Add)
+	})
+}
+
+func (db *DB) removeKey(ctx context.Context, tx *sql.Tx, id iam.KeyID) error {
+	now := db.now()
+	ok, err := one(tx.ExecContext(ctx, `UPDATE keys SET removed_at = $1 WHERE id = $2 AND removed_at IS NULL`, micros(now), id))
+	if err := conflict(ok, err); err != nil {
+		return err
+	}
+	return revoke(ctx, tx, now, iam.RevokeKey, string(id), 0, now.Add(tokenLife))
+}

@@ -1,0 +1,120 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
+)
+
+// turnStatement is the whole decision of a rotation (C13): of any number of
+// callers with one generation, exactly one finds it in the row.
+// Every check of user, client and session is part of it.
+const turnStatement = `UPDATE grants SET gen = gen + 1, rotated_at = $1, mac_key_id = $2,
+		idle_expires = CASE WHEN $3 < expires THEN $3 ELSE expires END
+	WHERE id = $4 AND gen = $5 AND client_id = $6 AND revoked_at IS NULL AND idle_expires > $1 AND expires > $1
+		AND EXISTS (SELECT 1 FROM users u WHERE u.id = grants.user_id AND u.disabled = $7 AND u.epoch = $8)
+		AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled = $7 AND c.epoch = $9)
+		AND (session_id IS NULL OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id
+			AND s.ended_at IS NULL AND s.idle_expires > $1 AND s.expires > $1))
+	RETURNING ` + grantColumns
+
+// TurnRefresh rotates a refresh token, repeats the answer of a rotation that
+// was just made, or ends the grant of a token that was used before.
+func (db *DB) TurnRefresh(ctx context.Context, t iam.Turn) (iam.Grant, iam.TurnOutcome, error) {
+	var grant iam.Grant
+	var outcome iam.TurnOutcome
+	err := db.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+		now := db.now()
+		grant, err = scanGrant(tx.QueryRowContext(ctx, turnStatement, micros(now), t.NextMacKey, micros(now.Add(iam.GrantIdle)),
+			t.Grant, t.Gen, t.Client, false, t.UserEpoch, t.ClientEpoch))
+		switch {
+		case err == nil:
+			outcome = iam.Rotated
+			if err := slideSession(ctx, tx, now, grant.SessionID); err != nil {
+				return err
+			}
+		case errors.Is(err, sql.ErrNoRows):
+			if grant, outcome, err = db.judge(ctx, tx, now, t); err != nil {
+				return err
+			}
+		default:
+			return err
+		}
+		return db.recordTurn(ctx, tx, now, t, outcome)
+	})
+	return grant, outcome, err
+}
+
+func slideSession(ctx context.Context, tx *sql.Tx, now time.Time, id iam.SessionID) error {
+	if id == "" {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE sessions SET idle_expires = CASE WHEN $1 < expires THEN $1 ELSE expires END WHERE id = $2`, micros(now.Add(iam.SessionIdle)), id)
+	return err
+}
+
+// judge says why the conditional statement found nothing. Reuse is judged
+// before a moved epoch: a thief must not be saved by a change of roles.
+func (db *DB) judge(ctx context.Context, tx *sql.Tx, now time.Time, t iam.Turn) (iam.Grant, iam.TurnOutcome, error) {
+	g, err := readGrant(ctx, tx, t.Grant)
+	if errors.Is(err, sql.ErrNoRows) {
+		return iam.Grant{}, iam.GrantEnded, nil
+	}
+	if err != nil {
+		return iam.Grant{}, 0, err
+	}
+	if g.ClientID != t.Client || !g.Live(now) {
+		return g, iam.GrantEnded, nil
+	}
+	repeat := t.Gen == g.Gen-1 && t.Grace > 0 && now.Sub(g.RotatedAt) < t.Grace && now.Sub(g.RotatedAt) >= 0
+	if t.Gen != g.Gen && !repeat {
+		event := t.Event
+		event.Kind = iam.EventRefreshReused
+		event.TokenID = "" // no token came of it
+		_, err := endGrant(ctx, tx, now, g.ID, "a refresh token was used twice", event)
+		return g, iam.Reused, err
+	}
+	state, err := db.standing(ctx, tx, now, g, t)
+	if state == 0 && repeat {
+		state = iam.Repeated
+	}
+	return g, state, err
+}
+
+// standing tells whether the people behind a live grant still hold: 0 yes.
+func (db *DB) standing(ctx context.Context, tx *sql.Tx, now time.Time, g iam.Grant, t iam.Turn) (iam.TurnOutcome, error) {
+	var userEpoch, clientEpoch, sessions int64
+	err := tx.QueryRowContext(ctx, `SELECT u.epoch, c.epoch,
+			(SELECT COUNT(*) FROM sessions s WHERE s.id = $3 AND s.ended_at IS NULL AND s.idle_expires > $4 AND s.expires > $4)
+		FROM users u, clients c WHERE u.id = $1 AND c.id = $2 AND u.disabled = $5 AND c.disabled = $5`,
+		g.UserID, g.ClientID, g.SessionID, micros(now), false).Scan(&userEpoch, &clientEpoch, &sessions)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return iam.GrantEnded, nil
+	case err != nil:
+		return 0, err
+	case g.SessionID != "" && sessions == 0:
+		return iam.GrantEnded, nil
+	case userEpoch != t.UserEpoch || clientEpoch != t.ClientEpoch:
+		return iam.EpochChanged, nil
+	}
+	return 0, nil
+}
+
+func (db *DB) recordTurn(ctx context.Context, tx *sql.Tx, now time.Time, t iam.Turn, outcome iam.TurnOutcome) error {
+	event := t.Event
+	event.GrantID = t.Grant
+	switch outcome {
+	case iam.Rotated:
+		event.Kind = iam.EventRefreshed
+	case iam.Repeated:
+		event.Kind = iam.EventRefreshRepeated
+		event.ID = iam.NewEventID() // a retry after an unknown commit has the id of the first try
+	default:
+		return nil
+	}
+	return record(ctx, tx, now, []iam.Event{event})
+}

@@ -1,0 +1,148 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
+)
+
+const roleColumns = `name, description, is_default, disabled, version, created_at`
+
+func scanRole(row interface{ Scan(...any) error }) (iam.Role, error) {
+	r := iam.Role{Scopes: []iam.RoleScope{}}
+	err := row.Scan(&r.Name, &r.Description, &r.Default, &r.Disabled, &r.Version, moment{&r.CreatedAt})
+	return r, err
+}
+
+// CreateRole stores a new role.
+func (db *DB) CreateRole(ctx context.Context, r iam.Role, events ...iam.Event) error {
+	return db.change(ctx, "role", r.Name, events, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO roles (`+roleColumns+`) VALUES ($1, $2, $3, $4, 1, $5)`,
+			r.Name, r.Description, r.Default, r.Disabled, micros(db.now()))
+		if err != nil {
+			return err
+		}
+		return writeRoleScopes(ctx, tx, r)
+	})
+}
+
+func writeRoleScopes(ctx context.Context, tx *sql.Tx, r iam.Role) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM role_scopes WHERE role = $1`, r.Name); err != nil {
+		return err
+	}
+	for _, s := range r.Scopes {
+		_, err := tx.ExecContext(ctx, `INSERT INTO role_scopes (role, api, scope) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, r.Name, s.API, s.Scope)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Role reads one role by name.
+func (db *DB) Role(ctx context.Context, name string) (iam.Role, error) {
+	r, err := scanRole(db.reads.QueryRowContext(ctx, `SELECT `+roleColumns+` FROM roles WHERE name = $1`, name))
+	if err != nil {
+		return iam.Role{}, translate(err)
+	}
+	rows, err := db.reads.QueryContext(ctx, `SELECT api, scope FROM role_scopes WHERE role = $1 ORDER BY api, scope`, name)
+	r.Scopes, err = collect(rows, err, func(r *sql.Rows) (iam.RoleScope, error) {
+		var s iam.RoleScope
+		return s, r.Scan(&s.API, &s.Scope)
+	})
+	return r, err
+}
+
+// Roles reads all roles by name.
+func (db *DB) Roles(ctx context.Context) ([]iam.Role, error) {
+	rows, err := db.reads.QueryContext(ctx, `SELECT `+roleColumns+` FROM roles ORDER BY name`)
+	roles, err := collect(rows, err, func(r *sql.Rows) (iam.Role, error) { return scanRole(r) })
+	if err != nil {
+		return nil, err
+	}
+	rows, err = db.reads.QueryContext(ctx, `SELECT role, api, scope FROM role_scopes ORDER BY role, api, scope`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	at := map[string]int{}
+	for i, r := range roles {
+		at[r.Name] = i
+	}
+	for rows.Next() {
+		var name string
+		var s iam.RoleScope
+		if err := rows.Scan(&name, &s.API, &s.Scope); err != nil {
+			return nil, err
+		}
+		// A role made between the two queries has no place yet.
+		if i, ok := at[name]; ok {
+			roles[i].Scopes = append(roles[i].Scopes, s)
+		}
+	}
+	return roles, rows.Err()
+}
+
+// UpdateRole replaces a role if nobody changed it since it was read. Holders
+// get what it holds now at their next refresh (C16).
+func (db *DB) UpdateRole(ctx context.Context, r iam.Role, events ...iam.Event) error {
+	return db.change(ctx, "role", r.Name, events, func(ctx context.Context, tx *sql.Tx) error {
+		ok, err := one(tx.ExecContext(ctx, `UPDATE roles SET description = $1, is_default = $2, disabled = $3, version = version + 1
+			WHERE name = $4 AND version = $5`, r.Description, r.Default, r.Disabled, r.Name, r.Version))
+		if err := conflict(ok, err); err != nil {
+			return err
+		}
+		return writeRoleScopes(ctx, tx, r)
+	})
+}
+
+// RoleHolders counts who holds a role.
+func (db *DB) RoleHolders(ctx context.Context, name string) (users, services int64, err error) {
+	err = db.reads.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM user_roles WHERE role = $1), (SELECT COUNT(*) FROM client_roles WHERE role = $1)`, name).Scan(&users, &services)
+	return users, services, err
+}
+
+// DeleteRole takes a role from everybody, which ends the access tokens of
+// every holder (C16), and removes it.
+func (db *DB) DeleteRole(ctx context.Context, name string, events ...iam.Event) error {
+	return db.change(ctx, "role", name, events, func(ctx context.Context, tx *sql.Tx) error {
+		if err := bumpHolders(ctx, tx, db.now(), name); err != nil {
+			return err
+		}
+		ok, err := one(tx.ExecContext(ctx, `DELETE FROM roles WHERE name = $1`, name))
+		return missing(ok, err)
+	})
+}
+
+// BumpHolders ends the access tokens of every holder of a role, so that its
+// new definition takes effect at once (C16).
+func (db *DB) BumpHolders(ctx context.Context, name string, events ...iam.Event) error {
+	return db.change(ctx, "role", name, events, func(ctx context.Context, tx *sql.Tx) error {
+		return bumpHolders(ctx, tx, db.now(), name)
+	})
+}
+
+// bumpHolders moves the epochs of all holders, and writes what verifiers must
+// know, in two statements for users and two for service accounts.
+func bumpHolders(ctx context.Context, tx *sql.Tx, now time.Time, role string) error {
+	drop := micros(now.Add(tokenLife))
+	for _, statement := range []string{
+		`UPDATE users SET epoch = epoch + 1 WHERE id IN (SELECT user_id FROM user_roles WHERE role = $1)`,
+		`UPDATE clients SET epoch = epoch + 1 WHERE id IN (SELECT client_id FROM client_roles WHERE role = $1)`,
+	} {
+		if _, err := tx.ExecContext(ctx, statement, role); err != nil {
+			return err
+		}
+	}
+	for _, statement := range []string{
+		`INSERT INTO revocation (at, kind, subject, min_epoch, drop_after) SELECT $1, 'user', u.id, u.epoch, $2 FROM users u JOIN user_roles r ON r.user_id = u.id WHERE r.role = $3`,
+		`INSERT INTO revocation (at, kind, subject, min_epoch, drop_after) SELECT $1, 'client', c.id, c.epoch, $2 FROM clients c JOIN client_roles r ON r.client_id = c.id WHERE r.role = $3`,
+	} {
+		if _, err := tx.ExecContext(ctx, statement, micros(now), drop, role); err != nil {
+			return err
+		}
+	}
+	return nil
+}
