@@ -26,6 +26,15 @@ const (
 	HS512 Algorithm = "HS512"
 )
 
+// Asymmetric tells whether a is a known algorithm that a public key verifies:
+// the only kind a key set can hold.
+func (a Algorithm) Asymmetric() bool {
+	return curves[a] != nil || rsaAlgorithms[a] || a == EdDSA || a == fullySpecifiedEdDSA
+}
+
+// fullySpecifiedEdDSA is RFC 9864's name for EdDSA with Ed25519.
+const fullySpecifiedEdDSA Algorithm = "Ed25519"
+
 // methods are golang-jwt's, except that a PSS signature must have a salt of
 // exactly the hash's length (RFC 7518 §3.5); golang-jwt takes any.
 var methods = map[Algorithm]jwt.SigningMethod{

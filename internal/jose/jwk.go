@@ -124,8 +124,7 @@ func fromJWK(parsed jwk.JSONWebKey, algorithm Algorithm) (Key, error) {
 }
 
 func publicKey(algorithm Algorithm, public crypto.PublicKey) (Key, error) {
-	// RFC 9864 names Ed25519 fully; the signature is the same as EdDSA's.
-	if algorithm == "Ed25519" {
+	if algorithm == fullySpecifiedEdDSA {
 		algorithm = EdDSA
 	}
 	if algorithm == "" {

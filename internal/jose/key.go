@@ -104,6 +104,12 @@ func (k Key) Algorithm() Algorithm { return k.algorithm }
 // Public is the public key, nil for a secret.
 func (k Key) Public() crypto.PublicKey { return k.public }
 
+// Equal tells whether two keys are the same key with the same id and algorithm.
+func (k Key) Equal(other Key) bool {
+	comparable, ok := k.public.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && k.id == other.id && k.algorithm == other.algorithm && comparable.Equal(other.public)
+}
+
 // IsZero tells whether the key verifies nothing.
 func (k Key) IsZero() bool { return k.algorithm == "" }
 

@@ -108,7 +108,7 @@ func (t Token) Verify(k Key) error {
 	if k.IsZero() {
 		return ErrUnknownKey
 	}
-	if t.algorithm != k.algorithm && !(t.algorithm == "Ed25519" && k.algorithm == EdDSA) {
+	if t.algorithm != k.algorithm && !(t.algorithm == fullySpecifiedEdDSA && k.algorithm == EdDSA) {
 		return fmt.Errorf("%w: got %s, want %s", ErrAlgorithm, clip(string(t.algorithm)), k.algorithm)
 	}
 	if err := methods[k.algorithm].Verify(t.signed, t.signature, k.verifier()); err != nil {

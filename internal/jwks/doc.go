@@ -1,0 +1,7 @@
+// Package jwks finds, fetches and keeps the key set of one issuer: discovery,
+// a snapshot that readers take without a lock, refresh ahead of time, one
+// bounded refetch for an unknown key, and an honest error when keys cannot be
+// had.
+//
+// It verifies nothing; jose reads the documents.
+package jwks
