@@ -1,8 +1,9 @@
-// Package forge makes every forged token we know, by name, as data: for the
-// tests of guard and of the authority, for guardtest, and for `dev`. Each one
-// ought to be refused by anything that checks tokens.
+// Package forge makes every forged token that needs no second party, by name
+// and as data: for the tests of whoever accepts tokens, for `gatehouse dev`,
+// for the auditor. Each one is what a named attack sends; the ids are those of
+// the catalogue (T01 …).
 //
-// It owns the tokens, not the verdict: it sends nothing and knows no acceptor.
-// Tokens that are correctly signed and wrong all the same need the issuer's own
-// key, which only a test, a lab or a dev folder has.
+// Tokens that are signed but wrong need the issuer's own key. It exists here
+// only as an argument: in tests, in a lab, in a dev folder (C9). A production
+// authority has nothing that calls this package.
 package forge
