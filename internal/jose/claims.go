@@ -2,7 +2,6 @@ package jose
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -113,8 +112,10 @@ func (c Claims) Time(name string) (time.Time, error) {
 	if raw == nil {
 		return time.Time{}, nil
 	}
+	// The scanner has checked the grammar, so a number begins with a digit or
+	// with the minus that a date may not have.
 	seconds, err := strconv.ParseFloat(string(raw), 64)
-	if err != nil || raw[0] == '"' || math.IsNaN(seconds) || seconds < 0 || seconds > latest {
+	if err != nil || raw[0] < '0' || raw[0] > '9' || seconds > latest {
 		return time.Time{}, fmt.Errorf("%w: %s is not a date", ErrClaim, name)
 	}
 	return time.Unix(int64(seconds), 0), nil

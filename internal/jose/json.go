@@ -1,8 +1,10 @@
 package jose
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -28,16 +30,16 @@ func parseObject(data []byte) ([]member, error) {
 	if !utf8.Valid(data) {
 		return nil, malformed("JSON is not UTF-8")
 	}
-	s := scanner{data: data}
-	members, err := s.object(1)
-	if err != nil {
-		return nil, err
+	return (&scanner{data: data}).document()
+}
+
+// parseOuter is parseObject, but names inside the members may repeat: for a
+// document whose parts are read strictly later, one by one.
+func parseOuter(data []byte) ([]member, error) {
+	if !utf8.Valid(data) {
+		return nil, malformed("JSON is not UTF-8")
 	}
-	s.space()
-	if s.at != len(data) {
-		return nil, malformed("data after the JSON object")
-	}
-	return members, nil
+	return (&scanner{data: data, outer: true}).document()
 }
 
 // find returns the raw value of the member of exactly that name, nil if absent.
@@ -53,8 +55,21 @@ func find(members []member, name string) []byte {
 // scanner walks JSON text once. It finds the borders of values and checks
 // them; it does not build them.
 type scanner struct {
-	data []byte
-	at   int
+	data  []byte
+	at    int
+	outer bool // names are compared in the outermost object only
+}
+
+func (s *scanner) document() ([]member, error) {
+	members, err := s.object(1)
+	if err != nil {
+		return nil, err
+	}
+	s.space()
+	if s.at != len(s.data) {
+		return nil, malformed("data after the JSON object")
+	}
+	return members, nil
 }
 
 func (s *scanner) space() {
@@ -88,35 +103,67 @@ func (s *scanner) object(depth int) ([]member, error) {
 		s.at++
 		return nil, nil
 	}
-	var members []member
+	members := make([]member, 0, 8)
 	for {
 		m, err := s.member(depth)
 		if err != nil {
 			return nil, err
-		}
-		if duplicate(members, m.name) {
-			return nil, malformed("JSON: name %s is given twice", clip(m.name))
 		}
 		if members = append(members, m); len(members) > maxMembers {
 			return nil, malformed("JSON: more than %d members", maxMembers)
 		}
 		if s.next() == '}' {
 			s.at++
-			return members, nil
+			break
 		}
 		if err := s.take(','); err != nil {
 			return nil, err
 		}
 	}
+	if s.outer && depth > 1 {
+		return members, nil
+	}
+	return members, distinct(members)
 }
 
-func duplicate(members []member, name string) bool {
-	for _, m := range members {
-		if m.name == name || strings.EqualFold(m.name, name) {
-			return true
+// few is up to how many names each is compared with each other; above it that
+// would let a sender buy milliseconds of work with one token.
+const few = 24
+
+// distinct refuses names that are equal after case folding.
+func distinct(members []member) error {
+	if len(members) > few {
+		return distinctMany(members)
+	}
+	for i, m := range members {
+		for _, earlier := range members[:i] {
+			if strings.EqualFold(earlier.name, m.name) {
+				return malformed("JSON: name %s is given twice", clip(m.name))
+			}
 		}
 	}
-	return false
+	return nil
+}
+
+func distinctMany(members []member) error {
+	seen := make(map[string]bool, len(members))
+	for _, m := range members {
+		folded := strings.Map(foldRune, m.name)
+		if seen[folded] {
+			return malformed("JSON: name %s is given twice", clip(m.name))
+		}
+		seen[folded] = true
+	}
+	return nil
+}
+
+// foldRune maps all runes that strings.EqualFold calls equal to one of them.
+func foldRune(r rune) rune {
+	least := r
+	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+		least = min(least, next)
+	}
+	return least
 }
 
 func (s *scanner) member(depth int) (member, error) {
@@ -184,7 +231,7 @@ func (s *scanner) array(depth int) error {
 }
 
 func (s *scanner) word(w string) error {
-	if !strings.HasPrefix(string(s.data[s.at:min(len(s.data), s.at+len(w))]), w) {
+	if string(s.data[s.at:min(len(s.data), s.at+len(w))]) != w {
 		return malformed("JSON: bad literal at byte %d", s.at)
 	}
 	s.at += len(w)
@@ -311,7 +358,7 @@ func (s *scanner) unit() (rune, error) {
 // unquote decodes a string that text has accepted.
 func unquote(quoted []byte) (string, error) {
 	inner := quoted[1 : len(quoted)-1]
-	if strings.IndexByte(string(inner), '\\') < 0 {
+	if bytes.IndexByte(inner, '\\') < 0 {
 		return string(inner), nil
 	}
 	var s string

@@ -155,26 +155,34 @@ type KeySet struct {
 	byID map[string]Key
 }
 
-// NewKeySet makes a set. Of two keys with one id neither can be meant: both are left out.
+// NewKeySet makes a set. Of two different keys with one id neither can be
+// meant: both are left out. Secrets are left out always.
 func NewKeySet(keys ...Key) KeySet {
 	set, _ := newKeySet(keys)
 	return set
 }
 
 func newKeySet(keys []Key) (KeySet, []error) {
-	count := map[string]int{}
+	first := map[string]Key{}
+	clash := map[string]bool{}
 	for _, k := range keys {
-		count[k.id]++
+		if other, ok := first[k.id]; ok && !k.Equal(other) {
+			clash[k.id] = true
+		}
+		first[k.id] = k
 	}
 	set := KeySet{byID: map[string]Key{}}
 	var skipped []error
 	for _, k := range keys {
-		if k.id == "" || count[k.id] > 1 || k.public == nil {
-			skipped = append(skipped, fmt.Errorf("%w: kid %s is empty or given twice", ErrKey, clip(k.id)))
-			continue
+		switch _, listed := set.byID[k.id]; {
+		case k.public == nil:
+			skipped = append(skipped, fmt.Errorf("%w: a secret is no member of a key set", ErrKey))
+		case clash[k.id]:
+			skipped = append(skipped, fmt.Errorf("%w: kid %s is given to different keys", ErrKey, clip(k.id)))
+		case !listed:
+			set.keys = append(set.keys, k)
+			set.byID[k.id] = k
 		}
-		set.keys = append(set.keys, k)
-		set.byID[k.id] = k
 	}
 	return set, skipped
 }
@@ -187,7 +195,7 @@ func ParseKeySet(data []byte) (KeySet, []error, error) {
 	if len(data) > MaxKeySetBytes {
 		return KeySet{}, nil, fmt.Errorf("%w: key set of %d bytes", ErrTooLarge, len(data))
 	}
-	members, err := parseObject(data)
+	members, err := parseOuter(data)
 	if err != nil {
 		return KeySet{}, nil, err
 	}

@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math"
+	"slices"
 
 	jwk "github.com/go-jose/go-jose/v4"
 )
@@ -53,13 +55,13 @@ func NewSecret(algorithm Algorithm, secret []byte) (Key, error) {
 	if len(secret) < size {
 		return Key{}, fmt.Errorf("%w: secret of %d bytes, %s needs %d", ErrKey, len(secret), algorithm, size)
 	}
-	return Key{algorithm: algorithm, secret: secret}, nil
+	return Key{algorithm: algorithm, secret: slices.Clone(secret)}, nil
 }
 
 func checkPublic(algorithm Algorithm, public crypto.PublicKey) error {
 	switch key := public.(type) {
 	case *ecdsa.PublicKey:
-		if curves[algorithm] == nil || key.Curve != curves[algorithm] {
+		if key == nil || curves[algorithm] == nil || key.Curve != curves[algorithm] {
 			return fmt.Errorf("%w: the curve does not fit %s", ErrKey, clip(string(algorithm)))
 		}
 		if _, err := key.ECDH(); err != nil { // on the curve, and not infinity
@@ -80,14 +82,17 @@ func checkPublic(algorithm Algorithm, public crypto.PublicKey) error {
 var curves = map[Algorithm]elliptic.Curve{ES256: elliptic.P256(), ES384: elliptic.P384(), ES512: elliptic.P521()}
 
 func checkRSA(algorithm Algorithm, key *rsa.PublicKey) error {
-	if !rsaAlgorithms[algorithm] {
+	if key == nil || key.N == nil || !rsaAlgorithms[algorithm] {
 		return fmt.Errorf("%w: an RSA key does not fit %s", ErrKey, clip(string(algorithm)))
 	}
 	if bits := key.N.BitLen(); bits < minRSABits || bits > maxRSABits {
 		return fmt.Errorf("%w: RSA key of %d bits, want %d to %d", ErrKey, bits, minRSABits, maxRSABits)
 	}
-	if key.E < 3 || key.E&1 == 0 || key.N.Bit(0) == 0 {
+	if key.E < 3 || key.E&1 == 0 || key.E > math.MaxInt32 || key.N.Bit(0) == 0 {
 		return fmt.Errorf("%w: RSA key with a bad exponent or modulus", ErrKey)
+	}
+	if looksLikeROCA(key.N) {
+		return fmt.Errorf("%w: RSA key of the ROCA kind (CVE-2017-15361)", ErrKey)
 	}
 	return nil
 }

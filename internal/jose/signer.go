@@ -9,13 +9,19 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 )
 
 // Signer holds one private key and its one algorithm. It prints as "redacted".
-type Signer struct {
+// The key is behind a pointer because fmt cannot call the methods of an
+// unexported field: a struct that holds a Signer prints an address.
+type Signer struct{ *pair }
+
+type pair struct {
 	private crypto.Signer
 	key     Key
+	header  string // the protected header up to the value of typ
 }
 
 // GenerateSigner draws a new key. RSA keys have 2048 bits.
@@ -42,11 +48,16 @@ func generate(algorithm Algorithm) (crypto.Signer, error) {
 
 // NewSigner makes a signer whose public half passes NewKey.
 func NewSigner(algorithm Algorithm, private crypto.Signer) (Signer, error) {
+	if private == nil {
+		return Signer{}, fmt.Errorf("%w: no private key", ErrKey)
+	}
 	key, err := NewKey(algorithm, private.Public())
 	if err != nil {
 		return Signer{}, err
 	}
-	return Signer{private: private, key: key}, nil
+	// An algorithm and a thumbprint need no escapes in JSON.
+	header := `{"alg":"` + string(algorithm) + `","kid":"` + key.id + `","typ":`
+	return Signer{&pair{private: private, key: key, header: header}}, nil
 }
 
 // ParseSigner reads a PKCS #8 private key.
@@ -63,35 +74,46 @@ func ParseSigner(algorithm Algorithm, pkcs8 []byte) (Signer, error) {
 }
 
 // PKCS8 writes the private key, to be sealed at once.
-func (s Signer) PKCS8() ([]byte, error) { return x509.MarshalPKCS8PrivateKey(s.private) }
+func (s Signer) PKCS8() ([]byte, error) {
+	if s.IsZero() {
+		return nil, ErrUnknownKey
+	}
+	return x509.MarshalPKCS8PrivateKey(s.private)
+}
 
-// Private is the private key itself, for a forger in a lab (C9).
-func (s Signer) Private() crypto.Signer { return s.private }
+// Private is the private key itself, for a forger in a lab (C9); nil for the
+// zero Signer.
+func (s Signer) Private() crypto.Signer {
+	if s.IsZero() {
+		return nil
+	}
+	return s.private
+}
 
-// Key is the public half.
-func (s Signer) Key() Key { return s.key }
+// Key is the public half, the zero Key of the zero Signer.
+func (s Signer) Key() Key {
+	if s.IsZero() {
+		return Key{}
+	}
+	return s.key
+}
 
 // IsZero tells whether there is no key.
-func (s Signer) IsZero() bool { return s.private == nil }
+func (s Signer) IsZero() bool { return s.pair == nil }
 
 func (Signer) String() string               { return "redacted" }
 func (Signer) GoString() string             { return "redacted" }
+func (Signer) Format(f fmt.State, _ rune)   { io.WriteString(f, "redacted") }
 func (Signer) LogValue() slog.Value         { return slog.StringValue("redacted") }
 func (Signer) MarshalJSON() ([]byte, error) { return []byte(`"redacted"`), nil }
 
-// header is the protected header of every token of ours, and nothing else.
-type header struct {
-	Algorithm Algorithm `json:"alg"`
-	KeyID     string    `json:"kid"`
-	Type      string    `json:"typ"`
-}
-
-// Sign makes a compact JWS of claims with the given `typ`.
+// Sign makes a compact JWS of claims with the given `typ`. The protected
+// header is exactly alg, kid and typ.
 func (s Signer) Sign(kind string, claims any) (string, error) {
 	if s.IsZero() {
 		return "", ErrUnknownKey
 	}
-	head, err := json.Marshal(header{Algorithm: s.key.algorithm, KeyID: s.key.id, Type: kind})
+	quoted, err := json.Marshal(kind)
 	if err != nil {
 		return "", fmt.Errorf("sign: %w", err)
 	}
@@ -99,10 +121,12 @@ func (s Signer) Sign(kind string, claims any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("sign: %w", err)
 	}
-	signed := base64url.EncodeToString(head) + "." + base64url.EncodeToString(payload)
-	signature, err := methods[s.key.algorithm].Sign(signed, s.private)
+	token := make([]byte, 0, 4*(len(s.header)+len(quoted)+len(payload))/3+512)
+	token = base64url.AppendEncode(token, []byte(s.header+string(quoted)+"}"))
+	token = base64url.AppendEncode(append(token, '.'), payload)
+	signature, err := methods[s.key.algorithm].Sign(string(token), s.private)
 	if err != nil {
 		return "", fmt.Errorf("sign: %w", err)
 	}
-	return signed + "." + base64url.EncodeToString(signature), nil
+	return string(base64url.AppendEncode(append(token, '.'), signature)), nil
 }

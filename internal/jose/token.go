@@ -44,7 +44,10 @@ func Parse(raw string) (Token, error) {
 	if t.signature, err = decodeSegment(raw[last+1:]); err != nil {
 		return Token{}, fmt.Errorf("signature: %w", err)
 	}
-	return t, t.readHeader(header)
+	if err := t.readHeader(header); err != nil {
+		return Token{}, err
+	}
+	return t, nil
 }
 
 func (t *Token) readHeader(header []byte) error {
