@@ -2,54 +2,70 @@ package forge
 
 import (
 	"fmt"
-	"strings"
-
-	"github.com/golang-jwt/jwt/v5"
+	"time"
 )
 
-// unsigned are tokens without a signature, or with one nobody could make.
-func (f *forger) unsigned() {
-	header, payload, signature := f.parts()
-	none := encode(with(f.header, "alg", "none"))
-	f.add("T01", "alg-none", "The algorithm is none and the signature is empty.", none+"."+f.forgedPayload()+".")
-	f.add("T01", "alg-none-two-segments", "The algorithm is none and there is no third segment.", none+"."+f.forgedPayload())
-	f.add("T01", "alg-none-kept-signature", "The algorithm is none, the old signature is kept.", none+"."+payload+"."+signature)
-	for i, spelling := range []string{"None", "NONE", "nOnE", "nonE", " none", "none ", "none\u0000", ""} {
-		f.add("T02", fmt.Sprintf("alg-none-variant-%d", i+1), fmt.Sprintf("The algorithm is spelt %q.", spelling), encode(with(f.header, "alg", spelling))+"."+f.forgedPayload()+".")
+const (
+	wantSigned    = "The token has no signature of the issuer."
+	wantMalformed = "The token is not one well-formed compact JWS."
+	wantAlgorithm = "The algorithm is not the one of the issuer's key."
+	wantSignature = "The signature does not fit the token."
+)
+
+// unsigned are the tokens that claim to need no signature, or lost it.
+func (f *forger) unsigned() []Token {
+	none := f.header("none")
+	tokens := []Token{
+		{ID: "T01", Name: "alg-none", Title: "algorithm none, empty signature", Want: wantSigned, Raw: join(none, f.payload(), "")},
+		{ID: "T01", Name: "alg-none-no-dot", Title: "algorithm none, no third segment", Want: wantSigned, Raw: encode(none) + "." + encode(f.payload())},
+		{ID: "T01", Name: "alg-none-signature", Title: "algorithm none, the signature of a real token", Want: wantSigned, Raw: encode(none) + "." + encode(f.payload()) + "." + f.signature},
+		{ID: "T03", Name: "signature-stripped", Title: "a real token without its signature", Want: wantSigned, Raw: f.head + "." + f.body + "."},
+		{ID: "T03", Name: "signature-stripped-no-dot", Title: "a real token without its third segment", Want: wantSigned, Raw: f.head + "." + f.body},
+		{ID: "T03", Name: "signature-one-byte", Title: "a real token whose signature is one zero byte", Want: wantSigned, Raw: f.head + "." + f.body + ".AA"},
+		{ID: "T03", Name: "signature-stripped-edited", Title: "an edited token without signature", Want: wantSigned, Raw: join(f.header(string(f.valid.Algorithm())), f.payload(), "")},
 	}
-	f.add("T02", "alg-none-list", "The algorithm is a list.", encode(with(f.header, "alg", []string{"none"}))+"."+f.forgedPayload()+".")
-	f.add("T02", "alg-null", "The algorithm is null.", b64([]byte(`{"alg":null,"typ":"at+jwt"}`))+"."+f.forgedPayload()+".")
-	f.add("T02", "alg-missing", "There is no algorithm.", encode(with(f.header, "alg", nil))+"."+f.forgedPayload()+".")
-	f.add("T03", "signature-stripped", "The signature is removed, the algorithm kept.", header+"."+f.forgedPayload()+".")
-	f.add("T03", "signature-segment-missing", "The signature segment is missing.", header+"."+f.forgedPayload())
-	f.add("T03", "signature-one-byte", "The signature is one byte long.", header+"."+f.forgedPayload()+".AA")
-	f.add("T04", "payload-edited", "The claims are changed, the signature is the old one.", header+"."+f.forgedPayload()+"."+signature)
+	return append(tokens, f.noneVariants()...)
 }
 
-// confused are tokens whose HMAC secret is the issuer's public key, in each
-// form in which a library may hold it (algorithm confusion).
-func (f *forger) confused() {
-	for _, method := range []*jwt.SigningMethodHMAC{jwt.SigningMethodHS256, jwt.SigningMethodHS384, jwt.SigningMethodHS512} {
-		header := encode(with(f.header, "alg", method.Alg()))
-		for _, form := range publicForms(f.key) {
-			name := strings.ToLower(method.Alg()) + "-public-key"
-			if form.name != "" {
-				name += "-" + form.name
+// noneVariants write "none" in ways that a blocklist misses (RFC 8725 §2.1).
+func (f *forger) noneVariants() []Token {
+	var tokens []Token
+	for bits := 1; bits < 16; bits++ {
+		word := []byte("none")
+		for i := range word {
+			if bits&(1<<i) != 0 {
+				word[i] -= 'a' - 'A'
 			}
-			f.add("T05", name, fmt.Sprintf("Signed with %s; the secret is the public key as %s.", method.Alg(), form.title), signed(method, form.secret, header, f.forgedPayload()))
 		}
+		// The name says which letters are upper case, and stays unique where file
+		// names have no case.
+		name := fmt.Sprintf("alg-none-case-%04b", bits)
+		tokens = append(tokens, Token{ID: "T02", Name: name, Title: "algorithm " + string(word), Want: wantAlgorithm, Raw: join(f.header(string(word)), f.payload(), "")})
 	}
-	header := encode(with(f.header, "alg", "HS256"))
-	for _, s := range []struct{ name, secret string }{
-		{"empty", ""}, {"null", "null"}, {"undefined", "undefined"}, // HMAC pads with zeros: NUL bytes are the empty secret
-		{"secret", "secret"}, {"changeme", "changeme"}, {"your-256-bit-secret", "your-256-bit-secret"}, {"gatehouse", "gatehouse"},
+	for _, v := range []struct{ name, alg string }{
+		{"nul", `"none\u0000"`}, {"space", `" none"`}, {"list", `["none"]`}, {"null", `null`}, {"empty", `""`}, {"number", `0`}, {"false", `false`}, {"escaped", `"\u006eone"`},
 	} {
-		f.add("T11", "hs256-secret-"+s.name, fmt.Sprintf("Signed with HS256 and the secret %q.", s.secret), signed(jwt.SigningMethodHS256, []byte(s.secret), header, f.forgedPayload()))
+		header := object("alg", v.alg, "kid", quote(f.valid.KeyID()), "typ", `"at+jwt"`)
+		tokens = append(tokens, Token{ID: "T02", Name: "alg-none-" + v.name, Title: "algorithm " + v.alg, Want: wantAlgorithm, Raw: join(header, f.payload(), "")})
 	}
-	f.add("T20", "kid-dev-null", "The kid is a path to an empty file, the secret is empty.",
-		signed(jwt.SigningMethodHS256, []byte(""), encode(with(with(f.header, "alg", "HS256"), "kid", "../../../../../../dev/null")), f.forgedPayload()))
-	f.add("T20", "kid-proc-sys", "The kid is a path to a file with known content.",
-		signed(jwt.SigningMethodHS256, []byte("2\n"), encode(with(with(f.header, "alg", "HS256"), "kid", "/proc/sys/kernel/randomize_va_space")), f.forgedPayload()))
-	f.add("T21", "kid-sql", "The kid is SQL that answers with a known secret.",
-		signed(jwt.SigningMethodHS256, []byte("k"), encode(with(with(f.header, "alg", "HS256"), "kid", "x' UNION SELECT 'k'-- ")), f.forgedPayload()))
+	missing := object("kid", quote(f.valid.KeyID()), "typ", `"at+jwt"`)
+	return append(tokens, Token{ID: "T02", Name: "alg-missing", Title: "no algorithm", Want: wantAlgorithm, Raw: join(missing, f.payload(), "")})
+}
+
+// edited are real tokens that were changed after they were signed.
+func (f *forger) edited() []Token {
+	expired := f.changed("exp", f.at(-time.Hour))
+	return []Token{
+		{ID: "T04", Name: "payload-edited", Title: "another user, the old signature", Want: wantSignature, Raw: f.head + "." + encode(f.payload()) + "." + f.signature},
+		{ID: "T04", Name: "header-edited", Title: "another header, the old signature", Want: wantSignature, Raw: encode(f.header(string(f.valid.Algorithm()), "x", "1")) + "." + f.body + "." + f.signature},
+		{ID: "T04", Name: "signature-flipped", Title: "one bit of the signature flipped", Want: wantSignature, Raw: f.resigned(func(sig []byte) []byte { sig[len(sig)/2] ^= 1; return sig })},
+		{ID: "T17", Name: "expired-bad-signature", Title: "expired, and the signature does not fit", Want: "The signature does not fit; that it expired too is not to be told.", Raw: f.head + "." + encode(expired) + "." + f.signature},
+		{ID: "T63", Name: "token-truncated", Title: "a real token without its last four characters", Want: wantSignature, Raw: f.Valid[:len(f.Valid)-4]},
+		{ID: "T63", Name: "token-extended", Title: "a real token with four more characters", Want: wantSignature, Raw: f.Valid + "AAAA"},
+	}
+}
+
+// resigned is the valid token with another signature made from its own.
+func (f *forger) resigned(change func([]byte) []byte) string {
+	return f.head + "." + f.body + "." + encode(change(f.signatureBytes()))
 }

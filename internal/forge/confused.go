@@ -1,0 +1,48 @@
+package forge
+
+import (
+	"net/url"
+	"strings"
+)
+
+// confused are signed with HMAC, and the secret is something everybody has:
+// the issuer's public key in one of its forms (CVE-2015-9235 and many since).
+func (f *forger) confused() []Token {
+	if f.public.IsZero() {
+		return nil
+	}
+	var tokens []Token
+	for _, algorithm := range []string{"HS256", "HS384", "HS512"} {
+		for _, form := range f.forms() {
+			name := strings.ToLower(algorithm) + "-public-key"
+			if form.name != "" {
+				name += "-" + form.name
+			}
+			tokens = append(tokens, Token{
+				ID: "T05", Name: name, Title: algorithm + " with the public key as secret, as " + form.title, Want: wantAlgorithm,
+				Raw: f.mac(algorithm, f.header(algorithm), f.payload(), form.secret),
+			})
+		}
+	}
+	return tokens
+}
+
+// guessed are signed with HMAC and a secret that one can guess.
+func (f *forger) guessed() []Token {
+	host := f.Issuer
+	if u, err := url.Parse(f.Issuer); err == nil && u.Hostname() != "" {
+		host = u.Hostname()
+	}
+	var tokens []Token
+	for _, s := range []struct{ id, name, secret string }{
+		{"T10", "secret", "secret"}, {"T10", "changeme", "changeme"}, {"T10", "password", "password"}, {"T10", "readme", "your-256-bit-secret"},
+		{"T10", "product", "gatehouse"}, {"T10", "host", host}, {"T10", "issuer", f.Issuer},
+		{"T11", "empty", ""}, {"T11", "nul", "\x00"}, {"T11", "null", "null"}, {"T11", "undefined", "undefined"}, {"T11", "zeros", strings.Repeat("\x00", 32)},
+	} {
+		tokens = append(tokens, Token{
+			ID: s.id, Name: "hs256-secret-" + s.name, Title: "HS256 with a guessed secret: " + s.name, Want: wantAlgorithm,
+			Raw: f.mac("HS256", f.header("HS256"), f.payload(), []byte(s.secret)),
+		})
+	}
+	return tokens
+}
