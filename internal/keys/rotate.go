@@ -15,15 +15,18 @@ type Listed struct {
 	State iam.KeyState `json:"state"`
 }
 
-// List returns all keys, newest first within their line.
-func (s *Service) List() []Listed {
-	snap, now := s.snapshot.Load(), s.now()
-	listed := make([]Listed, len(snap.keys))
-	for i, k := range snap.keys {
-		listed[i] = Listed{Key: k, State: s.state(snap, k, now)}
+// States says what each stored key may do at now, newest first within its line.
+func States(stored []iam.Key, now time.Time) []Listed {
+	listed := make([]Listed, len(stored))
+	for i, k := range stored {
+		listed[i] = Listed{Key: k, State: stateOf(stored, k, now)}
 	}
 	return listed
 }
+
+// DefaultPublishAhead is how long a key of an installation is published before
+// a planned rotation lets it sign (C24).
+const DefaultPublishAhead = 24 * time.Hour
 
 // When says how soon a rotation takes over.
 type When int

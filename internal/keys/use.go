@@ -35,15 +35,15 @@ func (s *Service) Published() jose.KeySet {
 	snap, now := s.snapshot.Load(), s.now()
 	var public []jose.Key
 	for _, k := range snap.keys {
-		if k.Purpose == iam.TokenKeys && s.state(snap, k, now) != iam.Removed {
+		if k.Purpose == iam.TokenKeys && stateOf(snap.keys, k, now) != iam.Removed {
 			public = append(public, snap.signers[k.ID].Key())
 		}
 	}
 	return jose.NewKeySet(public...)
 }
 
-func (s *Service) state(snap *snapshot, k iam.Key, now time.Time) iam.KeyState {
-	return iam.LineOf(snap.keys, k.Purpose, k.Algorithm).State(k, now, overlap[k.Purpose])
+func stateOf(stored []iam.Key, k iam.Key, now time.Time) iam.KeyState {
+	return iam.LineOf(stored, k.Purpose, k.Algorithm).State(k, now, overlap[k.Purpose])
 }
 
 // ErrUnusable says that an artefact names a key that is not there any more, or
@@ -114,7 +114,7 @@ func (s *Service) RefreshMAC(id iam.KeyID, message string) ([]byte, error) {
 func (s *Service) secret(purpose iam.Purpose, id iam.KeyID) ([]byte, error) {
 	snap, now := s.snapshot.Load(), s.now()
 	for _, k := range snap.keys {
-		if k.ID == id && k.Purpose == purpose && s.state(snap, k, now) != iam.Removed {
+		if k.ID == id && k.Purpose == purpose && stateOf(snap.keys, k, now) != iam.Removed {
 			return snap.secrets[id], nil
 		}
 	}

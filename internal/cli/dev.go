@@ -1,0 +1,39 @@
+package cli
+
+import (
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-auth/gatehouse/internal/demo"
+)
+
+func (a *app) devCommand() *cobra.Command {
+	options := demo.Options{Out: a.Out}
+	verbose := false
+	c := &cobra.Command{
+		Use:   "dev",
+		Short: "Start everything on this machine, to try it out",
+		Long: `Start an authorization server, a demo API that package guard protects, and a
+demo service that calls it, on this machine only, with two users and commands
+to paste. Every start has new random secrets.`,
+		Example: `  gatehouse dev
+  gatehouse dev --data ./gatehouse-data
+  gatehouse dev --listen localhost:0 --api-listen localhost:0 --json`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			level := slog.LevelWarn
+			if verbose || options.JSON {
+				level = slog.LevelInfo
+			}
+			options.Logger = slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: level}))
+			return demo.Run(c.Context(), options)
+		},
+	}
+	c.Flags().StringVar(&options.Listen, "listen", "", "address of the authorization server, loopback only, port 0 for a free one (default "+demo.DefaultListen+")")
+	c.Flags().StringVar(&options.APIListen, "api-listen", "", "address of the demo API (default "+demo.DefaultAPIListen+")")
+	c.Flags().StringVar(&options.Data, "data", "", "data folder to keep (default: a temporary one, deleted at the end)")
+	c.Flags().BoolVar(&options.JSON, "json", false, "print one line of JSON when ready; logs go to standard error")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log every refusal to standard error")
+	return c
+}

@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
+)
+
+// switcher makes `NOUN disable` or `NOUN enable`.
+func (a *app) switcher(noun string, to directory.Switch, long string, set func(context.Context, office, string, directory.Switch) error) *cobra.Command {
+	verb, past := "disable", "disabled"
+	if to == directory.Enabled {
+		verb, past = "enable", "enabled"
+	}
+	return &cobra.Command{
+		Use: verb + " NAME", Short: long, Long: long, Args: cobra.ExactArgs(1),
+		Example: fmt.Sprintf("  gatehouse %s %s %s\n  gatehouse %s %s %s --json", noun, verb, sample(noun), noun, verb, sample(noun)),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.enter(c.Context(), func(ctx context.Context, o office) error {
+				if err := set(ctx, o, args[0], to); err != nil {
+					return err
+				}
+				return a.done(past, args[0])
+			})
+		},
+	}
+}
+
+// deleter makes `NOUN delete`.
+func (a *app) deleter(noun, long string, remove func(context.Context, office, string) error) *cobra.Command {
+	sure := false
+	c := &cobra.Command{
+		Use: "delete NAME", Short: long, Long: long, Args: cobra.ExactArgs(1),
+		Example: fmt.Sprintf("  gatehouse %s delete %s\n  gatehouse %s delete %s --yes", noun, sample(noun), noun, sample(noun)),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.enter(c.Context(), func(ctx context.Context, o office) error {
+				if err := a.confirm(args[0], sure); err != nil {
+					return err
+				}
+				if err := remove(ctx, o, args[0]); err != nil {
+					return err
+				}
+				return a.done("deleted", args[0])
+			})
+		},
+	}
+	c.Flags().BoolVar(&sure, "yes", false, "do not ask")
+	return c
+}
+
+// sample is a name for examples.
+func sample(noun string) string {
+	return map[string]string{"api": "orders", "role": "editor", "user": "ada", "client": "shop", "service-account": "robot"}[noun]
+}
+
+// notThere names what was looked for, and where to look.
+func notThere(err error, noun, name string) error {
+	if errors.Is(err, iam.ErrNotFound) {
+		return &directory.NotFound{Noun: noun, Name: name}
+	}
+	return err
+}
