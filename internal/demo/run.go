@@ -8,8 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/gatehouse-auth/gatehouse/guard"
@@ -196,18 +194,6 @@ func (r *run) print(t tokens, asJSON bool) error {
 		line.Forged = append(line.Forged, readyForged{Name: f.Name, ID: f.ID, Title: f.Title, Token: f.Raw})
 	}
 	return json.NewEncoder(r.out).Encode(line)
-}
-
-// shortDir is how the folder is best typed: relative when it lies below here.
-func shortDir(dir string) string {
-	here, err := os.Getwd()
-	if err != nil {
-		return dir
-	}
-	if rel, err := filepath.Rel(here, dir); err == nil && filepath.IsLocal(rel) {
-		return rel
-	}
-	return dir
 }
 
 var _ http.Handler = (*home)(nil)

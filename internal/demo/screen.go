@@ -11,8 +11,7 @@ import (
 
 // view is what the screen and the page at / show.
 func (r *run) view() page.Dev {
-	dir := shortDir(r.folder.dir)
-	v := page.Dev{Issuer: r.issuer, API: r.audience, Service: r.service, Data: dir, Temporary: r.folder.temporary}
+	v := page.Dev{Issuer: r.issuer, API: r.audience, Service: r.service, Data: r.folder.dir, Temporary: r.folder.temporary}
 	for _, p := range r.seeded.people {
 		v.Users = append(v.Users, page.DevUser{Name: p.username, Password: p.password, Roles: strings.Join(p.roles, ", ")})
 	}

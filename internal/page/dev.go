@@ -51,7 +51,7 @@ func (d Dev) Screen() string {
 	fmt.Fprintf(&b, "\nPaste a line; after the # stands its answer:\n\n")
 	fmt.Fprintf(&b, "D=%s A=%s\n", d.Data, d.API)
 	for _, t := range d.Tries {
-		fmt.Fprintf(&b, "%s  # %s\n", t.Command, t.Answer)
+		fmt.Fprintf(&b, "%-46s # %s\n", t.Command, t.Answer)
 	}
 	fmt.Fprintf(&b, "\n%s\n", d.Last())
 	return b.String()
