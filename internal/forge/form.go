@@ -64,6 +64,7 @@ func (f *forger) jwkForms() []form {
 		{"jwk-indented", "a JWK with line breaks", indented},
 		{"jwk-thumbprint", "the thumbprint form of a JWK", f.marshal(members)},
 		{"jwks", "the whole key set", f.marshal(f.Keys)},
+		{"kid", "its key id", []byte(f.public.ID())},
 	}
 }
 
@@ -83,7 +84,7 @@ func (f *forger) rawForms() []form {
 		point, err := key.Bytes()
 		f.fail(err)
 		curve := map[int]string{256: "nistp256", 384: "nistp384", 521: "nistp521"}[key.Curve.Params().BitSize]
-		return slices.Concat(numbers("point", point), numbers("coordinates", point[1:]), ssh("ecdsa-sha2-"+curve, []byte(curve), point))
+		return slices.Concat(numbers("point", point), numbers("coordinates", point[1:]), numbers("x", point[1:1+len(point)/2]), ssh("ecdsa-sha2-"+curve, []byte(curve), point))
 	case ed25519.PublicKey:
 		return slices.Concat(numbers("point", key), ssh("ssh-ed25519", key))
 	}

@@ -1,119 +1,137 @@
 package forge
 
 import (
-	"encoding/json"
+	"crypto/rsa"
 	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
-// labHeaders are signed with the issuer's own key and wrong in their header or
-// their JSON.
-func (f *forger) labHeaders() {
-	payload := encode(f.claims)
-	header := func(id, name, title, member string, value any) {
-		f.add(id, name, title, f.lab(encode(with(f.labHeader(), member, value)), payload))
+// What follows is signed by the issuer's own key: a signature check alone
+// lets all of it through.
+
+// swapped are signed by the right key under another algorithm's name (T07,
+// T08). "Ed25519" for an EdDSA key is not among them: it is the same algorithm
+// by its newer name (RFC 9864).
+func (f *forger) swapped() []Token {
+	own := string(f.Lab.Key().Algorithm())
+	_, isRSA := f.Lab.Private().(*rsa.PrivateKey)
+	var tokens []Token
+	for _, other := range []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "ES256K", "EdDSA", "Ed448"} {
+		if other == own {
+			continue
+		}
+		method := own
+		if isRSA && (strings.HasPrefix(other, "RS") || strings.HasPrefix(other, "PS")) {
+			method = other // the key can really compute it
+		}
+		signed := encode(f.labHeader(other, "at+jwt")) + "." + encode(f.changed())
+		tokens = append(tokens, Token{ID: "T07", Name: "alg-swapped-" + strings.ToLower(other), Title: "signed by the issuer's key as " + other, Want: wantAlgorithm, Raw: f.as(method, f.Lab, signed)})
 	}
-	header("T27", "crit-unknown", "Signed; declares an unknown extension critical.", "crit", []string{"x"})
-	header("T27", "crit-empty", "Signed; an empty list of critical extensions.", "crit", []string{})
-	header("T27", "crit-string", "Signed; crit is not a list.", "crit", "exp")
-	header("T27", "crit-registered", "Signed; declares a registered name critical.", "crit", []string{"alg"})
-	header("T28", "b64-false", "Signed; claims that the payload is not encoded.", "b64", false)
-	header("T56", "typ-jwt", "Signed; an ID token's type.", "typ", "JWT")
-	header("T56", "typ-missing", "Signed; no type.", "typ", nil)
-	header("T56", "typ-logout", "Signed; a logout token's type.", "typ", "logout+jwt")
-	header("T56", "typ-dpop", "Signed; a DPoP proof's type.", "typ", "dpop+jwt")
-	header("T56", "typ-handoff", "Signed; a hand-off's type.", "typ", "handoff+jwt")
-	header("T56", "typ-request-object", "Signed; an authorization request's type.", "typ", "oauth-authz-req+jwt")
-	header("T56", "typ-introspection", "Signed; an introspection answer's type.", "typ", "token-introspection+jwt")
-	header("T56", "typ-number", "Signed; the type is a number.", "typ", 1)
-	good := encode(f.labHeader())
-	text, err := json.Marshal(f.claims)
-	if err != nil {
-		panic("forge: plain maps always marshal: " + err.Error())
+	for _, v := range []struct{ name, alg string }{
+		{"lower", strings.ToLower(own)}, {"space-behind", own + " "}, {"space-before", " " + own}, {"nul", own + "\x00"},
+	} {
+		tokens = append(tokens, Token{ID: "T08", Name: "alg-spelling-" + v.name, Title: "signed, the algorithm written " + quote(v.alg), Want: wantAlgorithm, Raw: f.byLab(f.labHeader(v.alg, "at+jwt"), f.changed())})
 	}
-	raw := func(id, name, title, claims string) { f.add(id, name, title, f.lab(good, b64([]byte(claims)))) }
-	open := strings.TrimSuffix(string(text), "}")
-	raw("T29", "duplicate-sub", "Signed; two subjects.", open+`,"sub":"usr_attacker"}`)
-	raw("T29", "duplicate-sub-escaped", "Signed; two subjects, one of them in escapes.", open+`,"\u0073ub":"usr_attacker"}`)
-	raw("T29", "duplicate-sub-case", "Signed; two subjects that differ in case.", open+`,"Sub":"usr_attacker"}`)
-	raw("T29", "duplicate-nested", "Signed; a nested object names a member twice.", open+`,"x":{"a":1,"a":2}}`)
-	raw("T32", "trailing-object", "Signed; a second object follows the claims.", string(text)+`{}`)
-	raw("T32", "trailing-comment", "Signed; a comment follows the claims.", string(text)+`//x`)
-	raw("T32", "bom", "Signed; a byte order mark precedes the claims.", "\ufeff"+string(text))
-	raw("T32", "nan", "Signed; a claim is NaN.", open+`,"x":NaN}`)
-	raw("T32", "lone-surrogate", "Signed; a string holds half a character.", open+`,"x":"\ud800"}`)
-	raw("T32", "not-utf8", "Signed; a string is not UTF-8.", open+",\"x\":\"\xff\"}")
-	raw("T39", "claims-list", "Signed; the claims are a list.", `[]`)
-	raw("T39", "claims-null", "Signed; the claims are null.", `null`)
-	raw("T39", "claims-string", "Signed; the claims are a string.", `"x"`)
+	return append(tokens, f.salts()...)
 }
 
-// claim adds a signed token in which one claim is changed.
-func (f *forger) claim(id, name, title, member string, value any) {
-	f.add(id, name, title, f.lab(encode(f.labHeader()), encode(with(f.claims, member, value))))
+// salts are PSS signatures whose salt is not as long as the hash (RFC 7518 §3.5).
+func (f *forger) salts() []Token {
+	pss, ok := jwt.GetSigningMethod(string(f.Lab.Key().Algorithm())).(*jwt.SigningMethodRSAPSS)
+	if !ok {
+		return nil
+	}
+	signed := encode(f.genuine()) + "." + encode(f.changed())
+	var tokens []Token
+	for _, v := range []struct {
+		name string
+		salt int
+	}{{"short", 8}, {"long", pss.Hash.Size() + 8}} {
+		signature, err := salted(pss, v.salt).Sign(signed, f.Lab.Private())
+		f.fail(err)
+		tokens = append(tokens, Token{ID: "T15", Name: "pss-salt-" + v.name, Title: "signed with a " + v.name + " salt", Want: wantSignature, Raw: signed + "." + encode(signature)})
+	}
+	return tokens
 }
 
-// labTimes are signed and not valid now, or at no time.
-func (f *forger) labTimes() {
-	now := f.Now.Unix()
-	f.claim("T50", "exp-missing", "Signed; never expires.", "exp", nil)
-	f.claim("T51", "expired", "Signed; expired an hour ago.", "exp", now-3600)
-	f.claim("T51", "expired-five-minutes", "Signed; expired five minutes ago.", "exp", now-300)
-	f.claim("T51", "expired-year", "Signed; expired a year ago.", "exp", now-365*86400)
+// critical are headers that ask for more than the acceptor can do (T27, T28).
+func (f *forger) critical() []Token {
+	const want = "A critical header is not understood (RFC 7515 §4.1.11)."
+	var tokens []Token
 	for _, v := range []struct {
-		name  string
-		value any
+		name    string
+		members []string
 	}{
-		{"string", "9999999999"}, {"huge", json.RawMessage("1e308")}, {"negative", -1}, {"true", true}, {"list", []int64{now + 600}},
-		{"overflow", json.RawMessage("9223372036854775808")}, {"zero", 0}, {"year-10000", 253402300800},
+		{"unknown", []string{"crit", `["x"]`, "x", "1"}},
+		{"absent", []string{"crit", `["x"]`}},
+		{"empty", []string{"crit", `[]`}},
+		{"string", []string{"crit", `"x"`, "x", "1"}},
+		{"null", []string{"crit", `null`}},
+		{"registered", []string{"crit", `["alg"]`}},
+		{"exp", []string{"crit", `["exp"]`, "exp", f.at(0)}},
 	} {
-		f.claim("T52", "exp-"+v.name, "Signed; exp is not a date.", "exp", v.value)
+		tokens = append(tokens, Token{ID: "T27", Name: "crit-" + v.name, Title: "signed, crit " + v.members[1], Want: want, Raw: f.byLab(f.genuine(v.members...), f.changed())})
 	}
-	f.add("T52", "exp-null", "Signed; exp is null.", f.lab(encode(f.labHeader()), encode(with(f.claims, "exp", json.RawMessage("null")))))
-	f.claim("T53", "nbf-future", "Signed; valid from in an hour.", "nbf", now+3600)
-	f.claim("T53", "iat-future", "Signed; issued in an hour.", "iat", now+3600)
-	f.claim("T53", "nbf-string", "Signed; nbf is a string.", "nbf", "0")
+	const wantB64 = "A JWT has an encoded payload (RFC 7797 §7)."
+	unencoded := encode(f.genuine("b64", "false", "crit", `["b64"]`)) + "." + f.changed()
+	return append(tokens,
+		Token{ID: "T28", Name: "b64-false", Title: "signed, the payload not encoded", Want: wantB64, Raw: f.by(f.Lab, unencoded)},
+		Token{ID: "T28", Name: "b64-false-encoded", Title: "signed, b64 false and the payload encoded", Want: wantB64, Raw: f.byLab(f.genuine("b64", "false", "crit", `["b64"]`), f.changed())},
+		Token{ID: "T28", Name: "b64-without-crit", Title: "signed, b64 false without crit", Want: wantB64, Raw: f.byLab(f.genuine("b64", "false"), f.changed())},
+	)
 }
 
-// labParties are signed and of another issuer, or for another audience.
-func (f *forger) labParties() {
-	f.claim("T54", "wrong-audience", "Signed; for another API.", "aud", "https://other.example.com")
-	f.claim("T54", "aud-missing", "Signed; without an audience.", "aud", nil)
-	for _, v := range []struct {
-		name  string
-		value any
-	}{
-		{"list-other", []string{"https://other.example.com"}}, {"empty", ""}, {"empty-list", []string{}}, {"prefix", f.Audience[:len(f.Audience)-1]},
-		{"longer", f.Audience + "/x"}, {"upper-case", strings.ToUpper(f.Audience)}, {"wildcard", "*"}, {"nested", [][]string{{f.Audience}}},
-		{"object", map[string]string{"aud": f.Audience}}, {"number", 1}, {"mixed-list", []any{f.Audience, 1}}, {"issuer", f.Issuer + "#issuer"}, {"slash", f.Audience + "/"},
+// repeated name one thing twice: two readers, two tokens (T29).
+func (f *forger) repeated() []Token {
+	const want = "A name is given twice."
+	var tokens []Token
+	for _, v := range []struct{ name, header, payload string }{
+		{"header-alg", `{"alg":"none",` + f.genuine()[1:], f.changed()},
+		{"header-alg-case", f.genuine("Alg", `"none"`), f.changed()},
+		{"header-kid-escaped", `{"\u006bid":"other",` + f.genuine()[1:], f.changed()},
+		{"header-nested", f.genuine("x", `{"a":1,"a":2}`), f.changed()},
+		{"claim-sub", f.genuine(), f.added(`,"sub":"usr_forged"`)},
+		{"claim-sub-escaped", f.genuine(), f.added(`,"\u0073ub":"usr_forged"`)},
+		{"claim-sub-case", f.genuine(), f.added(`,"Sub":"usr_forged"`)},
+		{"claim-iss-fold", f.genuine(), f.added(`,"iſs":"https://issuer.invalid"`)},
+		{"claim-scope", f.genuine(), f.added(`,"x":{"scope":"a","scope":"b"}`)},
 	} {
-		f.claim("T54", "aud-"+v.name, "Signed; the audience is not this API's.", "aud", v.value)
+		tokens = append(tokens, Token{ID: "T29", Name: "twice-" + v.name, Title: "signed, a name twice: " + v.name, Want: want, Raw: f.byLab(v.header, v.payload)})
 	}
-	for _, v := range []struct {
-		name  string
-		value any
-	}{
-		{"missing", nil}, {"other", "https://evil.example.com"}, {"slash", f.Issuer + "/"}, {"upper-case", strings.ToUpper(f.Issuer)},
-		{"list", []string{"https://evil.example.com", f.Issuer}}, {"longer", f.Issuer + ".evil.example.com"}, {"object", map[string]string{"iss": f.Issuer}}, {"empty", ""},
-	} {
-		f.claim("T55", "iss-"+v.name, "Signed; the issuer is not this one.", "iss", v.value)
-	}
+	return tokens
 }
 
-// labTypes are signed and have a claim of the wrong type, or lack one that an
-// access token must have (RFC 9068 §2.2).
-func (f *forger) labTypes() {
-	for _, v := range []struct {
-		name, member string
-		value        any
-	}{
-		{"sub-missing", "sub", nil}, {"sub-number", "sub", 1}, {"sub-object", "sub", map[string]string{"id": "x"}}, {"sub-empty", "sub", ""},
-		{"sub-null", "sub", json.RawMessage("null")}, {"sub-list", "sub", []string{"usr_attacker"}},
-		{"scope-list", "scope", []string{"orders:read", "orders:write"}}, {"scope-number", "scope", 1},
-		{"roles-string", "roles", "admin"}, {"roles-object", "roles", map[string]any{"admin": true}}, {"roles-mixed", "roles", []any{"admin", 1}},
-		{"client-missing", "client_id", nil}, {"client-list", "client_id", []string{"demo-app"}}, {"jti-missing", "jti", nil}, {"jti-number", "jti", 7}, {"iat-missing", "iat", nil},
-		{"auth-time-string", "auth_time", "now"}, {"acr-list", "acr", []string{"phr"}},
+// signedOddly are payloads and headers that are no strict JSON object (T32).
+func (f *forger) signedOddly() []Token {
+	var tokens []Token
+	for _, v := range []struct{ name, header, payload string }{
+		{"payload-two-objects", f.genuine(), f.changed() + "{}"},
+		{"payload-comment-behind", f.genuine(), f.changed() + "//x"},
+		{"payload-comment-inside", f.genuine(), f.added(`/*x*/`)},
+		{"payload-bom", f.genuine(), "\ufeff" + f.changed()},
+		{"payload-nan", f.genuine(), f.added(`,"x":NaN`)},
+		{"payload-infinity", f.genuine(), f.added(`,"x":Infinity`)},
+		{"payload-hexadecimal", f.genuine(), f.added(`,"x":0x10`)},
+		{"payload-leading-zero", f.genuine(), f.added(`,"x":01`)},
+		{"payload-trailing-comma", f.genuine(), f.added(`,`)},
+		{"payload-single-quotes", f.genuine(), f.added(`,'x':1`)},
+		{"payload-lone-surrogate", f.genuine(), f.added(`,"x":"\ud800"`)},
+		{"payload-not-utf8", f.genuine(), f.added(",\"x\":\"\xff\"")},
+		{"payload-control", f.genuine(), f.added(",\"x\":\"\x01\"")},
+		{"payload-nul-behind", f.genuine(), f.changed() + "\x00"},
+		{"payload-null", f.genuine(), "null"},
+		{"payload-list", f.genuine(), "[" + f.changed() + "]"},
+		{"payload-string", f.genuine(), quote(f.changed())},
+		{"payload-number", f.genuine(), "1"},
+		{"payload-nested-token", f.genuine("cty", `"JWT"`), f.Valid},
+		{"payload-no-claims", f.genuine(), "{}"},
+		{"header-bom", "\ufeff" + f.genuine(), f.changed()},
+		{"header-two-objects", f.genuine() + "{}", f.changed()},
+		{"header-comment", f.genuine() + "//x", f.changed()},
+		{"header-zip", f.genuine("zip", `"DEF"`), f.changed()},
 	} {
-		f.claim("T58", "claim-"+v.name, "Signed; a claim is missing or of the wrong type.", v.member, v.value)
+		tokens = append(tokens, Token{ID: "T32", Name: "signed-" + v.name, Title: "signed, but odd: " + v.name, Want: wantMalformed, Raw: f.byLab(v.header, v.payload)})
 	}
-	f.claim("T58", "cnf-bound", "Signed; bound to a key whose proof nobody sent.", "cnf", map[string]string{"jkt": strings.Repeat("A", 43)})
+	return tokens
 }

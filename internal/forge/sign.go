@@ -9,7 +9,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 )
 
-func encode[T ~string | ~[]byte](data T) string { return base64.RawURLEncoding.EncodeToString([]byte(data)) }
+func encode[T ~string | ~[]byte](data T) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(data))
+}
 
 // join makes a compact token of a header, a payload and a signature.
 func join[T ~string | ~[]byte](header, payload string, signature T) string {
