@@ -1,7 +1,7 @@
 package iam
 
 import (
-	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 )
@@ -39,6 +39,6 @@ func CheckRedirectURI(uri string, kind ClientType) error {
 }
 
 func loopbackHost(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
 }

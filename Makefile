@@ -1,0 +1,58 @@
+# Gatehouse. `make` says what there is to do.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+FUZZTIME ?= 10m
+MODULES := . e2e bench
+
+.PHONY: help
+help: ## show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+.PHONY: run
+run: ## start everything on this machine (gatehouse dev)
+	go run ./cmd/gatehouse dev
+
+.PHONY: build
+build: ## build bin/gatehouse
+	go build -trimpath -o bin/gatehouse ./cmd/gatehouse
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck
+	@unformatted="$$(git ls-files '*.go' | xargs -r gofmt -l)"; if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	@for module in $(MODULES); do (cd $$module && echo "vet $$module" && go vet ./...); done
+	cd tools && go build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	bin/staticcheck ./...
+
+.PHONY: check
+check: lint ## lint and the tests of the product with the race detector (under 5 minutes)
+	go test -race ./...
+
+.PHONY: fuzz-short
+fuzz-short: ## every fuzz target for a few seconds
+	$(MAKE) --no-print-directory fuzz FUZZTIME=5s
+
+.PHONY: test
+test: lint ## everything that CI runs (under 25 minutes)
+	go test -race ./...
+	$(MAKE) --no-print-directory fuzz-short
+	cd bench && go test ./...
+	cd e2e && go test ./...
+
+.PHONY: test-long
+test-long: test ## everything, with ten minutes of fuzzing for each target
+	$(MAKE) --no-print-directory fuzz
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (10m)
+	@grep -rlE '^func Fuzz' --include='*_test.go' guard internal | xargs -r -n1 dirname | sort -u | while read -r dir; do \
+		for target in $$(grep -rhoE '^func Fuzz[A-Za-z0-9_]+' $$dir | awk '{print $$2}' | sort -u); do \
+			echo "fuzz $$dir $$target $(FUZZTIME)"; \
+			go test ./$$dir -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME); \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## speed beside peers and floors, in one run
+	cd bench && go run .
