@@ -25,7 +25,7 @@ func (r *run) view() page.Dev {
 	try("401 public key as secret", "forged/hs256-public-key", "")
 	try("401 for another API", "forged/wrong-audience", "")
 	try("401 too old", "forged/expired", "")
-	v.Tries = append(v.Tries, page.Try{Command: "curl " + r.service + "/report", Answer: "200 a service with its own token"})
+	v.Tries = append(v.Tries, page.Try{Command: "curl " + r.service + "/report", Answer: "200 with its own token"})
 	return v
 }
 
