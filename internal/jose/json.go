@@ -188,10 +188,9 @@ func (s *scanner) member(depth int) (member, error) {
 }
 
 func (s *scanner) value(depth int) error {
-	if depth > maxDepth {
-		return malformed("JSON: nested deeper than %d", maxDepth)
-	}
 	switch c := s.next(); {
+	case (c == '{' || c == '[') && depth == maxDepth:
+		return malformed("JSON: nested deeper than %d", maxDepth)
 	case c == '{':
 		_, err := s.object(depth + 1)
 		return err
