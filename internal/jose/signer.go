@@ -14,9 +14,10 @@ import (
 )
 
 // Signer holds one private key and its one algorithm. It prints as "redacted".
-// The key is behind a pointer because fmt cannot call the methods of an
-// unexported field: a struct that holds a Signer prints an address.
-type Signer struct{ *pair }
+//
+// The key is behind a function because fmt cannot call the methods of an
+// unexported field: it looks into structs and pointers, but not into those.
+type Signer struct{ reveal func() *pair }
 
 type pair struct {
 	private crypto.Signer
@@ -57,7 +58,8 @@ func NewSigner(algorithm Algorithm, private crypto.Signer) (Signer, error) {
 	}
 	// An algorithm and a thumbprint need no escapes in JSON.
 	header := `{"alg":"` + string(algorithm) + `","kid":"` + key.id + `","typ":`
-	return Signer{&pair{private: private, key: key, header: header}}, nil
+	p := &pair{private: private, key: key, header: header}
+	return Signer{func() *pair { return p }}, nil
 }
 
 // ParseSigner reads a PKCS #8 private key.
@@ -78,7 +80,7 @@ func (s Signer) PKCS8() ([]byte, error) {
 	if s.IsZero() {
 		return nil, ErrUnknownKey
 	}
-	return x509.MarshalPKCS8PrivateKey(s.private)
+	return x509.MarshalPKCS8PrivateKey(s.reveal().private)
 }
 
 // Private is the private key itself, for a forger in a lab (C9); nil for the
@@ -87,7 +89,7 @@ func (s Signer) Private() crypto.Signer {
 	if s.IsZero() {
 		return nil
 	}
-	return s.private
+	return s.reveal().private
 }
 
 // Key is the public half, the zero Key of the zero Signer.
@@ -95,11 +97,11 @@ func (s Signer) Key() Key {
 	if s.IsZero() {
 		return Key{}
 	}
-	return s.key
+	return s.reveal().key
 }
 
 // IsZero tells whether there is no key.
-func (s Signer) IsZero() bool { return s.pair == nil }
+func (s Signer) IsZero() bool { return s.reveal == nil }
 
 func (Signer) String() string               { return "redacted" }
 func (Signer) GoString() string             { return "redacted" }
@@ -113,6 +115,7 @@ func (s Signer) Sign(kind string, claims any) (string, error) {
 	if s.IsZero() {
 		return "", ErrUnknownKey
 	}
+	p := s.reveal()
 	quoted, err := json.Marshal(kind)
 	if err != nil {
 		return "", fmt.Errorf("sign: %w", err)
@@ -121,10 +124,10 @@ func (s Signer) Sign(kind string, claims any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("sign: %w", err)
 	}
-	token := make([]byte, 0, 4*(len(s.header)+len(quoted)+len(payload))/3+512)
-	token = base64url.AppendEncode(token, []byte(s.header+string(quoted)+"}"))
+	token := make([]byte, 0, 4*(len(p.header)+len(quoted)+len(payload))/3+512)
+	token = base64url.AppendEncode(token, []byte(p.header+string(quoted)+"}"))
 	token = base64url.AppendEncode(append(token, '.'), payload)
-	signature, err := methods[s.key.algorithm].Sign(string(token), s.private)
+	signature, err := methods[p.key.algorithm].Sign(string(token), p.private)
 	if err != nil {
 		return "", fmt.Errorf("sign: %w", err)
 	}
