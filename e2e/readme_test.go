@@ -73,7 +73,9 @@ func TestREADME(t *testing.T) {
 	}
 }
 
-func folderOf(screen string) string { return regexp.MustCompile(`D=(\S+)`).FindStringSubmatch(screen)[1] }
+func folderOf(screen string) string {
+	return regexp.MustCompile(`D=(\S+)`).FindStringSubmatch(screen)[1]
+}
 
 func exists(path string) bool {
 	_, err := os.Stat(path)
