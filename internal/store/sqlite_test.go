@@ -1,0 +1,75 @@
+package store_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/store"
+	"github.com/gatehouse-auth/gatehouse/internal/store/storetest"
+)
+
+func open(t *testing.T, dir string, now func() time.Time) *store.DB {
+	t.Helper()
+	db, err := store.Open(context.Background(), store.Config{Dir: dir, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+func TestSQLite(t *testing.T) { storetest.Run(t, open) }
+
+func TestTheFilesAreReadableByTheirOwnerOnly(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	db := open(t, dir, time.Now)
+	defer db.Close()
+	if err := db.Record(context.Background(), iam.Event{Kind: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, mode := range map[string]os.FileMode{".": 0o700, "gatehouse.db": 0o600, "gatehouse.db-wal": 0o600} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != mode {
+			t.Errorf("%s has mode %o, want %o", name, info.Mode().Perm(), mode)
+		}
+	}
+}
+
+func BenchmarkTurnRefresh(b *testing.B) {
+	db, err := store.Open(context.Background(), store.Config{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	ctx, now := context.Background(), time.Now()
+	u := iam.User{ID: iam.NewUserID(), Username: "ada"}
+	if err := db.CreateUser(ctx, u); err != nil {
+		b.Fatal(err)
+	}
+	if err := db.CreateClient(ctx, iam.Client{ID: "app", Type: iam.Public}); err != nil {
+		b.Fatal(err)
+	}
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		g := iam.Grant{ID: iam.NewGrantID(), UserID: u.ID, ClientID: "app", Gen: 1, CreatedAt: now, IdleExpires: now.Add(time.Hour), Expires: now.Add(time.Hour)}
+		r := iam.Redemption{Code: iam.NewCodeID(), CodeExpires: now.Add(time.Minute), Grant: g, UserEpoch: 1, ClientEpoch: 1}
+		if outcome, err := db.RedeemCode(ctx, r); err != nil || outcome != iam.Redeemed {
+			b.Errorf("%v %v", outcome, err)
+			return
+		}
+		for gen := int64(1); pb.Next(); gen++ {
+			_, outcome, err := db.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: "app", Gen: gen, UserEpoch: 1, ClientEpoch: 1})
+			if err != nil || outcome != iam.Rotated {
+				b.Errorf("%v %v", outcome, err)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rotations/s")
+}

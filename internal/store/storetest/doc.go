@@ -1,0 +1,3 @@
+// Package storetest is the conformance suite of the store: what every engine
+// must do, run by the tests of each.
+package storetest

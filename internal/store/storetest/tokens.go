@@ -1,0 +1,259 @@
+package storetest
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
+)
+
+// redemption of a fresh code.
+func (b *bench) redemption(u iam.User, c iam.Client, session bool) iam.Redemption {
+	now := b.clock.Now()
+	g := iam.Grant{ID: iam.NewGrantID(), UserID: u.ID, ClientID: c.ID, Scopes: []string{"read"}, AuthTime: now, ACR: "pwd", AMR: []string{"pwd"},
+		Gen: 1, MacKeyID: "mac1", CreatedAt: now, IdleExpires: now.Add(iam.GrantIdle), Expires: now.Add(iam.GrantAbsolute)}
+	r := iam.Redemption{Code: iam.NewCodeID(), CodeExpires: now.Add(time.Minute), Grant: g, UserEpoch: u.Epoch, ClientEpoch: c.Epoch, Event: event(iam.EventCodeRedeemed)}
+	if session {
+		r.Session = &iam.Session{ID: iam.NewSessionID(), UserID: u.ID, AuthTime: now, ACR: "pwd", AMR: []string{"pwd"}, CreatedAt: now,
+			IdleExpires: now.Add(iam.SessionIdle), Expires: now.Add(iam.SessionAbsolute)}
+		r.Grant.SessionID = r.Session.ID
+	}
+	return r
+}
+
+func (b *bench) redeem(r iam.Redemption) iam.RedeemOutcome {
+	b.t.Helper()
+	outcome, err := b.RedeemCode(ctx, r)
+	b.must(err)
+	return outcome
+}
+
+// grant is a live grant at generation 1.
+func (b *bench) grant(u iam.User, c iam.Client, session bool) iam.Grant {
+	b.t.Helper()
+	r := b.redemption(u, c, session)
+	if outcome := b.redeem(r); outcome != iam.Redeemed {
+		b.t.Fatalf("outcome %d", outcome)
+	}
+	return r.Grant
+}
+
+func oneRedemption(t *testing.T, b *bench) {
+	u, c := b.furnish()
+	first := b.redemption(u, c, true)
+	count := map[iam.RedeemOutcome]int{}
+	var won iam.GrantID
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for range 200 {
+		r := b.redemption(u, c, true)
+		r.Code = first.Code
+		all.Go(func() {
+			outcome, err := b.RedeemCode(ctx, r)
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if count[outcome]++; outcome == iam.Redeemed {
+				won = r.Grant.ID
+			}
+		})
+	}
+	all.Wait()
+	if count[iam.Redeemed] != 1 || count[iam.CodeReplayed] != 199 {
+		t.Fatalf("outcomes %v, want one redeemed and 199 replayed", count)
+	}
+	g, err := b.Grant(ctx, won)
+	b.must(err)
+	if g.RevokedAt.IsZero() || b.kinds()[iam.EventCodeReplayed] != 1 || b.kinds()[iam.EventCodeRedeemed] != 1 {
+		t.Errorf("the winner's grant must be revoked once: %+v %v", g, b.kinds())
+	}
+	b.restart()
+	again := b.redemption(u, c, true)
+	again.Code = first.Code
+	if outcome := b.redeem(again); outcome != iam.CodeReplayed {
+		t.Errorf("after a restart: outcome %d", outcome)
+	}
+}
+
+// The commit happened and the answer was lost: asking again with the same
+// grant id must not look like a replay.
+func ownRetry(t *testing.T, b *bench) {
+	u, c := b.furnish()
+	r := b.redemption(u, c, true)
+	for n := range 3 {
+		if outcome := b.redeem(r); outcome != iam.Redeemed {
+			t.Fatalf("try %d: outcome %d", n+1, outcome)
+		}
+	}
+	g, err := b.Grant(ctx, r.Grant.ID)
+	b.must(err)
+	if !g.RevokedAt.IsZero() || b.kinds()[iam.EventCodeRedeemed] != 1 {
+		t.Errorf("the retry ended its own grant, or is in the journal twice: %+v", g)
+	}
+}
+
+func redeemRefusals(t *testing.T, b *bench) {
+	u, c := b.furnish()
+	good := b.redemption(u, c, true)
+	for name, change := range map[string]func(*iam.Redemption){
+		"an older epoch of the user":   func(r *iam.Redemption) { r.UserEpoch = 0 },
+		"an older epoch of the client": func(r *iam.Redemption) { r.ClientEpoch = 0 },
+		"a user who is gone":           func(r *iam.Redemption) { r.Grant.UserID = "usr_gone" },
+		"a client that is gone":        func(r *iam.Redemption) { r.Grant.ClientID = "gone" },
+		"a session that is gone":       func(r *iam.Redemption) { r.Session, r.Grant.SessionID = nil, "ses_gone" },
+		"a code that expired":          func(r *iam.Redemption) { r.CodeExpires = b.clock.Now() },
+	} {
+		r := good
+		if change(&r); b.redeem(r) != iam.RedeemRefused {
+			t.Errorf("%s was taken", name)
+		}
+	}
+	if outcome := b.redeem(good); outcome != iam.Redeemed {
+		t.Errorf("a refusal spent the code: outcome %d", outcome)
+	}
+}
+
+func (b *bench) turn(g iam.Grant, gen int64, grace time.Duration) (iam.Grant, iam.TurnOutcome) {
+	b.t.Helper()
+	grant, outcome, err := b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: g.ClientID, Gen: gen, Grace: grace, NextMacKey: "mac2", UserEpoch: 1, ClientEpoch: 1, Event: event(iam.EventRefreshed)})
+	b.must(err)
+	return grant, outcome
+}
+
+func (b *bench) turns(g iam.Grant, gen int64, grace time.Duration) (map[iam.TurnOutcome]int, map[int64]bool) {
+	count, gens := map[iam.TurnOutcome]int{}, map[int64]bool{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for range 200 {
+		all.Go(func() {
+			grant, outcome := b.turn(g, gen, grace)
+			mu.Lock()
+			defer mu.Unlock()
+			if count[outcome]++; outcome == iam.Rotated || outcome == iam.Repeated {
+				gens[grant.Gen] = true
+			}
+		})
+	}
+	all.Wait()
+	return count, gens
+}
+
+func turnParallel(t *testing.T, b *bench) {
+	u, c := b.furnish()
+	g := b.grant(u, c, true)
+	count, gens := b.turns(g, 1, 10*time.Second)
+	if count[iam.Rotated] != 1 || count[iam.Repeated] != 199 || len(gens) != 1 || !gens[2] {
+		t.Errorf("outcomes %v generations %v", count, gens)
+	}
+	if k := b.kinds(); k[iam.EventRefreshed] != 1 || k[iam.EventRefreshRepeated] != 199 {
+		t.Errorf("each answer is in the journal: %v", k)
+	}
+	grant, outcome := b.turn(g, 2, 10*time.Second)
+	if outcome != iam.Rotated || grant.Gen != 3 || grant.MacKeyID != "mac2" {
+		t.Errorf("the successor: %d %+v", outcome, grant)
+	}
+	if _, outcome := b.turn(g, 1, 10*time.Second); outcome != iam.Reused {
+		t.Errorf("using the successor ends the grace: %d", outcome)
+	}
+}
+
+func turnWithoutGrace(t *testing.T, b *bench) {
+	u, c := b.furnish()
+	g := b.grant(u, c, false)
+	count, _ := b.turns(g, 1, 0)
+	if count[iam.Rotated] != 1 || count[iam.Reused] != 1 || count[iam.GrantEnded] != 198 {
+		t.Errorf("outcomes %v: one success, one that is judged reuse, the rest meet an ended grant", count)
+	}
+	if ended, err := b.Grant(ctx, g.ID); err != nil || ended.RevokedAt.IsZero() {
+		t.Errorf("the grant lives: %+v %v", ended, err)
+	}
+}
+
+func turnReuse(t *testing.T, b *bench) {
+	u, c := b.furnish()
+	for name, gen := range map[string]int64{"old": 1, "ahead of the row": 9} {
+		g := b.grant(u, c, false)
+		b.turn(g, 1, 10*time.Second)
+		b.clock.Advance(10 * time.Second)
+		if _, outcome := b.turn(g, gen, 10*time.Second); outcome != iam.Reused {
+			t.Errorf("%s: outcome %d", name, outcome)
+		}
+		if _, found := b.revoked(iam.RevokeGrant, string(g.ID)); !found {
+			t.Errorf("%s: no revocation", name)
+		}
+		if _, outcome := b.turn(g, 2, 10*time.Second); outcome != iam.GrantEnded {
+			t.Errorf("%s: the current generation still works: %d", name, outcome)
+		}
+	}
+	g := b.grant(u, c, false)
+	b.turn(g, 1, 10*time.Second)
+	b.clock.Advance(10*time.Second - time.Millisecond)
+	if _, outcome := b.turn(g, 1, 10*time.Second); outcome != iam.Repeated {
+		t.Errorf("just inside the window: %d", outcome)
+	}
+	// A thief is not saved by a change of roles in between.
+	moved, err := b.User(ctx, u.ID)
+	b.must(err)
+	b.must(b.UpdateUser(ctx, moved, iam.EndAccess))
+	b.clock.Advance(time.Minute)
+	if _, outcome := b.turn(g, 1, 10*time.Second); outcome != iam.Reused {
+		t.Errorf("reuse after the epoch moved: %d", outcome)
+	}
+}
+
+func turnRestart(t *testing.T, b *bench) {
+	u, c := b.furnish()
+	g := b.grant(u, c, true)
+	b.turn(g, 1, 10*time.Second)
+	b.restart()
+	if grant, outcome := b.turn(g, 1, 10*time.Second); outcome != iam.Repeated || grant.Gen != 2 {
+		t.Errorf("inside the window after a restart: %d", outcome)
+	}
+	b.clock.Advance(time.Minute)
+	b.restart()
+	if _, outcome := b.turn(g, 1, 10*time.Second); outcome != iam.Reused {
+		t.Errorf("outside the window after a restart: %d", outcome)
+	}
+}
+
+func turnRefusals(t *testing.T, b *bench) {
+	u, c := b.furnish()
+	b.must(b.CreateClient(ctx, iam.Client{ID: "thief", Type: iam.Public}))
+	g := b.grant(u, c, true)
+	stolen := g
+	stolen.ClientID = "thief"
+	if _, outcome := b.turn(stolen, 1, time.Second); outcome != iam.GrantEnded {
+		t.Errorf("another client: %d", outcome)
+	}
+	if _, outcome := b.turn(iam.Grant{ID: "gr_none", ClientID: "app"}, 1, time.Second); outcome != iam.GrantEnded {
+		t.Errorf("no grant: %d", outcome)
+	}
+	_, outcome, err := b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: "app", Gen: 1, UserEpoch: 7, ClientEpoch: 1, Event: event("x")})
+	b.must(err)
+	if outcome != iam.EpochChanged {
+		t.Errorf("an epoch that moved: %d", outcome)
+	}
+	if live, _ := b.Grant(ctx, g.ID); live.Gen != 1 || !live.RevokedAt.IsZero() {
+		t.Errorf("a refusal changed the grant: %+v", live)
+	}
+	b.clock.Advance(iam.SessionIdle - time.Minute)
+	if _, outcome := b.turn(g, 1, time.Second); outcome != iam.Rotated {
+		t.Errorf("a live session: %d", outcome)
+	}
+	b.clock.Advance(iam.SessionIdle - time.Minute)
+	if _, outcome := b.turn(g, 2, time.Second); outcome != iam.Rotated {
+		t.Errorf("a refresh slides the session: %d", outcome)
+	}
+	b.clock.Advance(iam.SessionIdle)
+	if _, outcome := b.turn(g, 3, time.Second); outcome != iam.GrantEnded {
+		t.Errorf("an idle session: %d", outcome)
+	}
+	offline := b.grant(u, c, false)
+	b.clock.Advance(iam.GrantIdle)
+	if _, outcome := b.turn(offline, 1, time.Second); outcome != iam.GrantEnded {
+		t.Errorf("an idle grant: %d", outcome)
+	}
+}
