@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 )
 
@@ -49,6 +51,8 @@ func TestJOSE5_WeakKeysAreRefused(t *testing.T) {
 		{"even exponent", jose.RS256, &rsa.PublicKey{N: good.N, E: 65536}},
 		{"huge exponent", jose.RS256, &rsa.PublicKey{N: good.N, E: 1<<31 + 1}},
 		{"even modulus", jose.RS256, &rsa.PublicKey{N: even, E: 65537}},
+		// A power of 65537 is one modulo every small prime, too.
+		{"ROCA (CVE-2017-15361)", jose.RS256, &rsa.PublicKey{N: new(big.Int).Exp(big.NewInt(65537), big.NewInt(128), nil), E: 65537}},
 		{"no modulus", jose.RS256, &rsa.PublicKey{E: 65537}},
 		{"nil RSA", jose.RS256, (*rsa.PublicKey)(nil)},
 		{"RSA for ES256", jose.ES256, good},
@@ -91,6 +95,14 @@ func TestBCP5_SecretsAreLong(t *testing.T) {
 		if text := fmt.Sprintf("%v %+v %#v %s", key, key, key, key); strings.Contains(text, "7 7") || strings.Contains(text, "\a") || strings.Contains(text, "0x7") {
 			t.Errorf("a secret is printed: %s", text)
 		}
+		raw := secretToken(t, algorithm, secret)
+		if err := raw.Verify(key); err != nil {
+			t.Errorf("%s: %v", algorithm, err)
+		}
+		clear(secret) // the caller's bytes are the caller's
+		if err := raw.Verify(key); err != nil {
+			t.Errorf("%s after the caller's bytes changed: %v", algorithm, err)
+		}
 		if key.Public() != nil || key.Thumbprint() != "" || jose.NewKeySet(key).Len() != 0 {
 			t.Error("a secret looks like a public key")
 		}
@@ -98,6 +110,21 @@ func TestBCP5_SecretsAreLong(t *testing.T) {
 	if _, err := jose.NewSecret(jose.ES256, make([]byte, 64)); !errors.Is(err, jose.ErrKey) {
 		t.Errorf("ES256 with a secret: got %v", err)
 	}
+}
+
+// secretToken is a token with the HMAC of a secret.
+func secretToken(t *testing.T, algorithm jose.Algorithm, secret []byte) jose.Token {
+	t.Helper()
+	text := encode(`{"alg":"`+string(algorithm)+`"}`) + "." + encode(`{}`)
+	mac, err := jwt.GetSigningMethod(string(algorithm)).Sign(text, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := jose.Parse(text + "." + encode(mac))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
 }
 
 // JOSE-6: `use`, `key_ops` and `alg` are honoured (RFC 7517 §4.2 to §4.4).

@@ -11,6 +11,7 @@ import (
 	"go/token"
 	"math/big"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -100,6 +101,20 @@ func TestBCP1_OneRSAKeyIsNotTwoAlgorithms(t *testing.T) {
 		}
 		if err := parsed.Verify(pair[1].Key()); !errors.Is(err, jose.ErrAlgorithm) {
 			t.Errorf("%s token, %s key: got %v", pair[0].Key().Algorithm(), pair[1].Key().Algorithm(), err)
+		}
+	}
+}
+
+// Asymmetric names exactly what a key set can hold.
+func TestBCP1_Asymmetric(t *testing.T) {
+	for _, algorithm := range append(slices.Clone(asymmetric), "Ed25519") {
+		if !algorithm.Asymmetric() {
+			t.Errorf("%s is left out", algorithm)
+		}
+	}
+	for _, algorithm := range []jose.Algorithm{"", "none", "HS256", "HS384", "HS512", "es256", "ES256K", "RSA-OAEP", "Ed448"} {
+		if algorithm.Asymmetric() {
+			t.Errorf("%q is let in", algorithm)
 		}
 	}
 }
