@@ -105,7 +105,7 @@ func newForger(s Source) (*forger, error) {
 		return nil, fmt.Errorf("the valid token's claims: %w", err)
 	}
 	if s.Issuer == "" || s.Audience == "" || s.Now.IsZero() {
-		return nil, errors.New("Issuer, Audience and Now are required")
+		return nil, errors.New("the source names no issuer, audience or time")
 	}
 	f.public, _ = s.Keys.Key(valid.KeyID())
 	f.own, err = jose.GenerateSigner(valid.Algorithm())

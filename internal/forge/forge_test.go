@@ -75,7 +75,7 @@ var reasons = map[string][]error{
 	"T17": {jose.ErrSignature},
 	"T20": {jose.ErrUnknownKey},
 	"T21": {jose.ErrUnknownKey, jose.ErrMalformed},
-	"T22": {jose.ErrUnknownKey},
+	"T22": {jose.ErrUnknownKey, jose.ErrMalformed},
 	"T23": {jose.ErrSignature},
 	"T24": {jose.ErrSignature},
 	"T25": {jose.ErrSignature, jose.ErrUnknownKey, jose.ErrAlgorithm},

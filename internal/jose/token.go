@@ -76,6 +76,10 @@ func (t *Token) readHeader(header []byte) error {
 	if algorithm == "" {
 		return malformed("header without alg")
 	}
+	// No key of a set has a longer one, and lists of unknown ids stay small.
+	if len(t.kid) > maxKeyID {
+		return malformed("kid of %d bytes", len(t.kid))
+	}
 	t.algorithm, t.kind = Algorithm(algorithm), normalizeType(kind)
 	return nil
 }

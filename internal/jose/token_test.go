@@ -181,6 +181,9 @@ func TestJOSE1_HeaderTypes(t *testing.T) {
 	} {
 		rows = append(rows, row{h, signed(t, s, h, payload("")), jose.ErrMalformed})
 	}
+	long := `{"alg":"ES256","kid":"` + strings.Repeat("k", 257) + `"}`
+	rows = append(rows, row{"kid of 257 bytes", signed(t, s, long, payload("")), jose.ErrMalformed})
+	rows = append(rows, row{"kid of 256 bytes", signed(t, s, strings.Replace(long, "kk", "k", 1), payload("")), jose.ErrUnknownKey})
 	for _, more := range []string{
 		`,"jku":"https://attacker.invalid/jwks.json"`, `,"x5u":"https://attacker.invalid/"`, `,"jwk":{"kty":"oct","k":"AA"}`, `,"x5c":["AA"]`, `,"cty":"JWT"`, `,"nonce":"x"`,
 	} {
