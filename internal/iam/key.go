@@ -48,16 +48,26 @@ func LineOf(keys []Key, purpose Purpose, algorithm string) Line {
 }
 
 // Active is the key that signs at now: the one activated last. A key that was
-// removed does not count.
+// removed does not count. If the clock was set back to before any activation,
+// the first key of the line signs: it is published, and a clock that is wrong
+// must not make new keys.
 func (l Line) Active(now time.Time) (Key, bool) {
-	var best Key
+	var active, first Key
 	for _, k := range l {
-		activated := !k.ActivateAt.IsZero() && !k.ActivateAt.After(now) && k.RemovedAt.IsZero()
-		if activated && (best.ID == "" || k.later(best)) {
-			best = k
+		if k.ActivateAt.IsZero() || !k.RemovedAt.IsZero() {
+			continue
+		}
+		if !k.ActivateAt.After(now) && (active.ID == "" || k.later(active)) {
+			active = k
+		}
+		if first.ID == "" || first.later(k) {
+			first = k
 		}
 	}
-	return best, best.ID != ""
+	if active.ID == "" {
+		active = first
+	}
+	return active, active.ID != ""
 }
 
 func (k Key) later(other Key) bool {
@@ -80,12 +90,12 @@ func (l Line) State(k Key, now time.Time, overlap time.Duration) KeyState {
 	if !k.RemovedAt.IsZero() {
 		return Removed
 	}
-	if k.ActivateAt.IsZero() || k.ActivateAt.After(now) {
-		return Pending
-	}
 	active, _ := l.Active(now)
 	if active.ID == k.ID {
 		return Active
+	}
+	if k.ActivateAt.IsZero() || k.ActivateAt.After(now) {
+		return Pending
 	}
 	if now.Before(l.supersededAt(k, now).Add(overlap)) {
 		return Retiring

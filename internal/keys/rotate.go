@@ -53,6 +53,10 @@ func (s *Service) Rotate(ctx context.Context, actor string, purpose iam.Purpose,
 	if ready := pending.CreatedAt.Add(s.publishAhead); when == Planned && ready.After(pending.ActivateAt) {
 		pending.ActivateAt = ready
 	}
+	// Two rotations in one instant are still two: the later one wins.
+	if active, _ := s.line(purpose, algorithm).Active(s.now()); !pending.ActivateAt.After(active.ActivateAt) {
+		pending.ActivateAt = active.ActivateAt.Add(time.Microsecond)
+	}
 	return s.replace(ctx, actor, pending, "")
 }
 

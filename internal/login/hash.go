@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/argon2"
@@ -39,12 +40,19 @@ type Passwords struct {
 	dummy string
 	// deadline bounds the wait for a slot.
 	deadline time.Duration
+	// operations counts hashes: equal cost is a promise that can be measured.
+	operations atomic.Int64
 }
 
-// NewPasswords makes a queue with one slot for each processor.
-func NewPasswords() *Passwords { return newPasswords(runtime.GOMAXPROCS(0), queueDeadline) }
+// Operations is how many hashes were computed so far.
+func (p *Passwords) Operations() int64 { return p.operations.Load() }
 
-func newPasswords(slots int, deadline time.Duration) *Passwords {
+// NewPasswords makes a queue with one slot for each processor.
+func NewPasswords() *Passwords { return NewPasswordsFor(runtime.GOMAXPROCS(0), queueDeadline) }
+
+// NewPasswordsFor makes a queue with slots hashes at once, where a caller waits
+// at most deadline for one.
+func NewPasswordsFor(slots int, deadline time.Duration) *Passwords {
 	salt := make([]byte, saltLength)
 	rand.Read(salt)
 	return &Passwords{slots: make(chan struct{}, slots), deadline: deadline, dummy: phc(salt, make([]byte, hashLength))}
@@ -88,6 +96,7 @@ func (p *Passwords) derive(ctx context.Context, password string, salt []byte, ti
 		return nil, err
 	}
 	defer release()
+	p.operations.Add(1)
 	return argon2.IDKey([]byte(normalize(password)), salt, time, memory, lanes, length), nil
 }
 

@@ -30,8 +30,8 @@ func addKey(ctx context.Context, tx *sql.Tx, k iam.Key) error {
 func (db *DB) AddKeys(ctx context.Context, keys []iam.Key, events ...iam.Event) error {
 	return db.change(ctx, "key", "", events, func(ctx context.Context, tx *sql.Tx) error {
 		var n int
-		err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM keys WHERE purpose = $1 AND algorithm = $2 AND removed_at IS NULL AND activate_at <= $3`,
-			keys[0].Purpose, keys[0].Algorithm, micros(db.now())).Scan(&n)
+		err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM keys WHERE purpose = $1 AND algorithm = $2 AND removed_at IS NULL AND activate_at IS NOT NULL`,
+			keys[0].Purpose, keys[0].Algorithm).Scan(&n)
 		if err != nil {
 			return err
 		}

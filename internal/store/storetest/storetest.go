@@ -18,6 +18,10 @@ type Clock struct {
 	now time.Time
 }
 
+// NewClock is set to the present, in whole milliseconds.
+func NewClock() *Clock { return &Clock{now: time.Now().Truncate(time.Millisecond)} }
+
+// Now is what the clock shows.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -47,7 +51,7 @@ func Run(t *testing.T, open Open) {
 		{"Keys", keys}, {"C28TwoProcesses", twoProcesses}, {"C2Issuer", oneIssuer}, {"Clean", clean}, {"Cancelled", cancelled},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := &bench{t: t, dir: t.TempDir(), clock: &Clock{now: time.Now().Truncate(time.Millisecond)}, open: open}
+			b := &bench{t: t, dir: t.TempDir(), clock: NewClock(), open: open}
 			b.DB = open(t, b.dir, b.clock.Now)
 			t.Cleanup(func() { b.Close() })
 			c.run(t, b)
