@@ -10,7 +10,7 @@ import (
 
 // JOSE-1, BCP-11: the compact serialization, in its one alphabet, and nothing
 // else (RFC 7515 §7.1, RFC 8725bis §3.14).
-func TestJOSE1_CompactOnly(t *testing.T) {
+func TestJOSE1_BCP11_CompactOnly(t *testing.T) {
 	s := signer(t, jose.ES256)
 	good := signed(t, s, header(s, ""), payload(""))
 	parts := strings.Split(good, ".")
@@ -149,7 +149,7 @@ func TestJOSE8_B64IsRefused(t *testing.T) {
 
 // JOSE-7, BCP-10: there is no decryption and no decompression, so nothing of
 // it can be made expensive.
-func TestJOSE7_EncryptedTokensAreRefusedUnread(t *testing.T) {
+func TestJOSE7_BCP10_EncryptedTokensAreRefusedUnread(t *testing.T) {
 	bomb := encode(`{"alg":"PBES2-HS256+A128KW","enc":"A128GCM","p2c":2147483647,"p2s":"AAAAAAAAAAA"}`)
 	s := signer(t, jose.ES256)
 	for name, raw := range map[string]string{
