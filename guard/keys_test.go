@@ -121,7 +121,7 @@ func TestT80KeySetContent(t *testing.T) {
 			w.Write([]byte(`{"keys":[],"x":"` + strings.Repeat("x", 10<<20) + `"}`))
 		}, 503},
 		"a redirect abroad": {func(_ *issuer, w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://127.0.0.1:1/jwks", 302)
+			http.Redirect(w, r, "http://127.0.0.1:1/jwks", http.StatusFound)
 		}, 503},
 		"one kid, two keys": {func(i *issuer, w http.ResponseWriter, _ *http.Request) {
 			good, _ := i.signer.Key().MarshalJSON()
