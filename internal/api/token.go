@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -11,21 +12,30 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-// token is the token endpoint (RFC 6749 §3.2).
-func (h handler) token(w http.ResponseWriter, r *http.Request) error {
+// proof is how strictly a client must prove who it is.
+type proof func(ctx context.Context, c oauth.Credentials) (iam.Client, error)
+
+// from reads the form of a request and who it comes from.
+func (h handler) from(w http.ResponseWriter, r *http.Request, prove proof) (oauth.Form, iam.Client, error) {
 	form, err := readForm(w, r)
 	if err != nil {
-		return err
+		return oauth.Form{}, iam.Client{}, err
 	}
 	credentials, err := oauth.ParseCredentials(r.Header.Values("Authorization"), form)
+	if err != nil {
+		return oauth.Form{}, iam.Client{}, err
+	}
+	client, err := prove(r.Context(), credentials)
+	return form, client, err
+}
+
+// token is the token endpoint (RFC 6749 §3.2).
+func (h handler) token(w http.ResponseWriter, r *http.Request) error {
+	form, client, err := h.from(w, r, h.tokens.Authenticate)
 	if err != nil {
 		return err
 	}
 	request, err := oauth.ParseTokenRequest(form)
-	if err != nil {
-		return err
-	}
-	client, err := h.tokens.Authenticate(r.Context(), credentials)
 	if err != nil {
 		return err
 	}
@@ -92,15 +102,7 @@ func loginRefusal(err error) error {
 
 // revoke ends a token (RFC 7009). The answer is 200 whatever the token was.
 func (h handler) revoke(w http.ResponseWriter, r *http.Request) error {
-	form, err := readForm(w, r)
-	if err != nil {
-		return err
-	}
-	credentials, err := oauth.ParseCredentials(r.Header.Values("Authorization"), form)
-	if err != nil {
-		return err
-	}
-	client, err := h.tokens.Authenticate(r.Context(), credentials)
+	form, client, err := h.from(w, r, h.tokens.Authenticate)
 	if err != nil {
 		return err
 	}
@@ -118,15 +120,7 @@ func (h handler) revoke(w http.ResponseWriter, r *http.Request) error {
 
 // introspect tells whether a token is live (RFC 7662).
 func (h handler) introspect(w http.ResponseWriter, r *http.Request) error {
-	form, err := readForm(w, r)
-	if err != nil {
-		return err
-	}
-	credentials, err := oauth.ParseCredentials(r.Header.Values("Authorization"), form)
-	if err != nil {
-		return err
-	}
-	asker, err := h.tokens.AuthenticateConfidential(r.Context(), credentials)
+	form, asker, err := h.from(w, r, h.tokens.AuthenticateConfidential)
 	if err != nil {
 		return err
 	}
