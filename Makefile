@@ -30,8 +30,8 @@ check: lint ## lint and the tests of the product with the race detector (under 5
 	go test -race ./...
 
 .PHONY: fuzz-short
-fuzz-short: ## every fuzz target for a few seconds
-	$(MAKE) --no-print-directory fuzz FUZZTIME=5s
+fuzz-short: ## every fuzz target for a few seconds, counted in runs
+	$(MAKE) --no-print-directory fuzz FUZZTIME=30000x
 
 .PHONY: test
 test: lint ## everything that CI runs (under 25 minutes)
@@ -49,7 +49,7 @@ fuzz: ## every fuzz target for FUZZTIME (10m)
 	@grep -rlE '^func Fuzz' --include='*_test.go' guard internal | xargs -r -n1 dirname | sort -u | while read -r dir; do \
 		for target in $$(grep -rhoE '^func Fuzz[A-Za-z0-9_]+' $$dir | awk '{print $$2}' | sort -u); do \
 			echo "fuzz $$dir $$target $(FUZZTIME)"; \
-			go test ./$$dir -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME); \
+			go test ./$$dir -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; \
 		done; \
 	done
 
