@@ -143,6 +143,20 @@ func TestT80KeySetContent(t *testing.T) {
 	}
 }
 
+// The keys are right and their place is not: a redirect to another origin is
+// not followed, whatever is there.
+func TestT80ARedirectToAnotherOriginIsNotFollowed(t *testing.T) {
+	i, other := newIssuer(t), newIssuer(t)
+	other.set(i.signer.Key())
+	i.jwks = func(w http.ResponseWriter, r *http.Request) bool {
+		http.Redirect(w, r, other.url()+"/jwks.json", http.StatusFound)
+		return true
+	}
+	if w := get(i.guard().Authenticated()(hello), i.token()); w.Code != 503 || other.fetches.Load() != 0 {
+		t.Errorf("got %d after %d fetches elsewhere", w.Code, other.fetches.Load())
+	}
+}
+
 func TestDiscoveryIsBoundToTheIssuer(t *testing.T) {
 	other := newIssuer(t)
 	for name, document := range map[string]func(i *issuer) any{

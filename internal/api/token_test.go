@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/guard"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 )
@@ -98,6 +99,20 @@ func TestClientAuthentication(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestADisabledClientIsNobody(t *testing.T) {
+	h := newHouse(t)
+	token := h.service().str("access_token")
+	for _, id := range []iam.ClientID{"orders-api", "app", "robot"} {
+		if err := h.parts.Directory.SetClient(context.Background(), "test", id, directory.Disabled); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantError(t, h.post("/oauth/introspect", values("client_id", "orders-api", "client_secret", h.readerSecret, "token", token)), 401, "invalid_client")
+	wantError(t, h.post("/oauth/authorize-challenge", challengeForm("ada")), 401, "invalid_client")
+	wantError(t, h.post("/oauth/revoke", values("client_id", "app", "token", token)), 401, "invalid_client")
+	wantError(t, h.post("/oauth/token", values("grant_type", "client_credentials", "client_id", "robot", "client_secret", h.serviceSecret)), 401, "invalid_client")
 }
 
 func TestBadRequests(t *testing.T) {

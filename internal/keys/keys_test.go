@@ -290,6 +290,9 @@ func TestCodesAndMacs(t *testing.T) {
 	if _, err := r.OpenCode(mac, sealed); !errors.Is(err, keys.ErrUnusable) {
 		t.Errorf("a key of another purpose: %v", err)
 	}
+	if _, err := r.RefreshMAC(id, "m"); !errors.Is(err, keys.ErrUnusable) {
+		t.Errorf("a seal key makes no macs: %v", err)
+	}
 	old, err := r.RefreshMAC(mac, "m")
 	if err != nil || len(old) != 32 {
 		t.Fatal(err)

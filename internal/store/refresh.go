@@ -69,7 +69,7 @@ func (db *DB) judge(ctx context.Context, tx *sql.Tx, now time.Time, t iam.Turn) 
 	if g.ClientID != t.Client || !g.Live(now) {
 		return g, iam.GrantEnded, nil
 	}
-	repeat := t.Gen == g.Gen-1 && t.Grace > 0 && now.Sub(g.RotatedAt) < t.Grace && now.Sub(g.RotatedAt) >= 0
+	repeat := t.Gen == g.Gen-1 && now.Sub(g.RotatedAt) < t.Grace && now.Sub(g.RotatedAt) >= 0
 	if t.Gen != g.Gen && !repeat {
 		event := t.Event
 		event.Kind = iam.EventRefreshReused

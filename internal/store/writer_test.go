@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestC27APanicRollsBackAndTheWriterGoesOn(t *testing.T) {
@@ -30,6 +31,35 @@ func TestC27APanicRollsBackAndTheWriterGoesOn(t *testing.T) {
 	}
 	if err := db.Bind(context.Background(), "https://auth.example.com"); err != nil {
 		t.Errorf("the next write: %v", err)
+	}
+}
+
+func TestC27ACallerGoneBeforeItsTurnIsSkipped(t *testing.T) {
+	db, err := Open(context.Background(), Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	began, release := make(chan struct{}), make(chan struct{})
+	first := make(chan error, 1)
+	go func() {
+		first <- db.writer.do(context.Background(), func(context.Context, *sql.Tx) error { close(began); <-release; return nil })
+	}()
+	<-began
+	ctx, cancel := context.WithCancel(context.Background())
+	ran := false
+	second := make(chan error, 1)
+	go func() { second <- db.writer.do(ctx, func(context.Context, *sql.Tx) error { ran = true; return nil }) }()
+	for len(db.writer.queue) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	close(release)
+	if err := <-second; !errors.Is(err, context.Canceled) || ran {
+		t.Errorf("got %v, ran %v", err, ran)
+	}
+	if err := <-first; err != nil {
+		t.Error(err)
 	}
 }
 

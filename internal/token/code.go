@@ -114,10 +114,7 @@ func (s *Service) openCode(raw string) (code, error) {
 	if err := json.Unmarshal(plaintext, &c); err != nil {
 		return code{}, errCode.Because(err)
 	}
-	if s.now().Unix() >= c.Expires {
-		return code{}, errCode.Because(errors.New("code expired"))
-	}
-	return c, nil
+	return c, nil // whether it expired is for the store's clock to say (C26)
 }
 
 // check proves that the code is this client's and goes where it was meant to

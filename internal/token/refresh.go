@@ -123,8 +123,8 @@ func (s *Service) prepareTurn(ctx context.Context, clientID iam.ClientID, presen
 		return access{}, fmt.Errorf("read client: %w", err)
 	}
 	grant, err := s.grants.Grant(ctx, presented.grant)
-	if errors.Is(err, iam.ErrNotFound) || err == nil && grant.ClientID != clientID {
-		return access{}, errRefresh.Because(fmt.Errorf("no grant %s of client %s", presented.grant, clientID))
+	if errors.Is(err, iam.ErrNotFound) {
+		return access{}, errRefresh.Because(fmt.Errorf("no grant %s", presented.grant))
 	}
 	if err != nil {
 		return access{}, fmt.Errorf("read grant: %w", err)

@@ -236,6 +236,11 @@ func turnRefusals(t *testing.T, b *bench) {
 	if outcome != iam.EpochChanged {
 		t.Errorf("an epoch that moved: %d", outcome)
 	}
+	_, outcome, err = b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: "app", Gen: 1, UserEpoch: 1, ClientEpoch: 7, Event: event("x")})
+	b.must(err)
+	if outcome != iam.EpochChanged {
+		t.Errorf("the client's epoch moved: %d", outcome)
+	}
 	if live, _ := b.Grant(ctx, g.ID); live.Gen != 1 || !live.RevokedAt.IsZero() {
 		t.Errorf("a refusal changed the grant: %+v", live)
 	}
