@@ -1,0 +1,113 @@
+package config_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/internal/config"
+)
+
+const good = "issuer: https://auth.example.com\nlisten: localhost:8080\ndata: /var/lib/gatehouse\nkey_encryption_key: { env: KEK }\n"
+
+func none(string) string { return "" }
+
+func TestFaultsAreReportedAtOnceWithTheirLines(t *testing.T) {
+	if _, err := config.Parse("g.yaml", []byte(good), none); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ name, text, want string }{
+		{"issuer missing", strings.Replace(good, "issuer: https://auth.example.com", "", 1), "issuer: is required"},
+		{"issuer with a path", strings.Replace(good, "example.com", "example.com/a", 1), "g.yaml:1: issuer:"},
+		{"issuer with a slash", strings.Replace(good, "example.com", "example.com/", 1), "g.yaml:1: issuer:"},
+		{"issuer with a query", strings.Replace(good, "example.com", "example.com?x", 1), "g.yaml:1: issuer:"},
+		{"issuer with a fragment", strings.Replace(good, "example.com", "'#'", 1), "g.yaml:1: issuer:"},
+		{"issuer with a user", strings.Replace(good, "auth.", "u@auth.", 1), "g.yaml:1: issuer:"},
+		{"issuer of plain http", strings.Replace(good, "https", "http", 1), "must be https"},
+		{"listen abroad without TLS", strings.Replace(good, "localhost:8080", "':8080'", 1), "g.yaml:2: listen:"},
+		{"listen without port", strings.Replace(good, "localhost:8080", "localhost", 1), "g.yaml:2: listen:"},
+		{"half of TLS", good + "tls: { cert: x }\n", "cert and key come together"},
+		{"no data", strings.Replace(good, "data: /var/lib/gatehouse", "", 1), "data: is required"},
+		{"no key", strings.Replace(good, "{ env: KEK }", "{}", 1), "g.yaml:4: key_encryption_key: name exactly one"},
+		{"two keys", strings.Replace(good, "env: KEK", "env: KEK, file: /x", 1), "exactly one"},
+		{"key in the data folder", strings.Replace(good, "env: KEK", "file: /var/lib/gatehouse/kek", 1), "inside the data folder"},
+		{"unknown word", good + "isuer: x\n", "isuer"},
+		{"a word twice", good + "data: /x\n", "already defined"},
+		{"not YAML", "{", "g.yaml"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if _, err := config.Parse("g.yaml", []byte(tc.text), none); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+	_, err := config.Parse("g.yaml", []byte("listen: x\n"), none)
+	for _, all := range []string{"issuer", "data", "listen", "key_encryption_key"} {
+		if err == nil || !strings.Contains(err.Error(), all) {
+			t.Errorf("%s is not among the faults: %v", all, err)
+		}
+	}
+}
+
+func TestTheEnvironmentWins(t *testing.T) {
+	c, err := config.Parse("/etc/g.yaml", []byte(strings.Replace(good, "/var/lib/gatehouse", "./data", 1)), func(name string) string {
+		return map[string]string{"GATEHOUSE_LISTEN": "localhost:9"}[name]
+	})
+	if err != nil || c.Listen != "localhost:9" || c.Data != "/etc/data" {
+		t.Errorf("got %+v %v", c, err)
+	}
+}
+
+func TestKeySources(t *testing.T) {
+	dir := t.TempDir()
+	const base64Key, hexKey = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "3031323334353637383930313233343536373839303132333435363738393031"
+	file := func(name, content string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	t.Setenv("KEK", hexKey)
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	file("credential", base64Key, 0o600)
+	for name, tc := range map[string]struct {
+		source config.KeySource
+		want   string
+	}{
+		"file":                  {config.KeySource{File: file("good", base64Key+"\n", 0o600)}, ""},
+		"environment":           {config.KeySource{Env: "KEK"}, ""},
+		"credential":            {config.KeySource{Credential: "credential"}, ""},
+		"command":               {config.KeySource{Command: []string{"echo", base64Key}}, ""},
+		"open file":             {config.KeySource{File: file("open", base64Key, 0o644)}, "chmod 600"},
+		"no file":               {config.KeySource{File: filepath.Join(dir, "none")}, "no such file"},
+		"short":                 {config.KeySource{File: file("short", "c2hvcnQ=", 0o600)}, "openssl rand"},
+		"not set":               {config.KeySource{Env: "NO_SUCH_KEK"}, "NO_SUCH_KEK"},
+		"command fails":         {config.KeySource{Command: []string{"false"}}, "the command false"},
+		"outside of its folder": {config.KeySource{Credential: "../../etc/passwd"}, "no such file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			key, err := tc.source.Read(context.Background())
+			if tc.want == "" && (err != nil || string(key) != "01234567890123456789012345678901") {
+				t.Errorf("got %q %v", key, err)
+			}
+			if tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), base64Key)) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(good)
+	f.Add("issuer: [1, 2]\n")
+	f.Add("a: &a [*a]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := config.Parse("g.yaml", []byte(text), none)
+		if err == nil && (c.Issuer == "" || c.Data == "") {
+			t.Fatalf("accepted %+v", c)
+		}
+	})
+}
