@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
 	"github.com/gatehouse-auth/gatehouse/internal/store"
 )
@@ -33,7 +34,21 @@ func (a *app) admin(c *cobra.Command) *cobra.Command {
 	c.PersistentFlags().StringVar(&a.config, "config", "", "configuration file (or GATEHOUSE_CONFIG)")
 	c.PersistentFlags().StringVar(&a.data, "data", "", "data folder, instead of a configuration file")
 	c.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
+	c.SuggestionsMinimumDistance = 2
+	c.RunE = verbless
 	return c
+}
+
+// verbless is a noun without a verb: help, or a suggestion for a typing error.
+func verbless(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return c.Help()
+	}
+	meant := ""
+	if suggestions := c.SuggestionsFor(args[0]); len(suggestions) > 0 {
+		meant = ". Did you mean: " + c.CommandPath() + " " + suggestions[0]
+	}
+	return usagef("there is no command %q%s", c.CommandPath()+" "+iam.Printable(args[0], 32), meant)
 }
 
 // folder is the data folder that the flags name.
