@@ -267,6 +267,18 @@ func TestC28DevFolder(t *testing.T) {
 		t.Errorf("keys stay with the folder, so an old token verifies until it expires: %d", status)
 	}
 	again.stop(syscall.SIGINT)
+	// A kept folder keeps what was changed in it, also when that is in our way.
+	if out, err := exec.Command(binary, "user", "disable", "ada", "--data", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	third := startDev(t, "--data", dir)
+	if third.Users[0].Token != "" || third.Users[1].Token == "" || len(third.Forged) < 100 {
+		t.Errorf("with ada disabled: %.300s", third.line)
+	}
+	third.stop(syscall.SIGTERM)
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder's mode is %v %v", info.Mode(), err)
+	}
 	for name, tc := range map[string]struct {
 		args []string
 		want string
@@ -409,6 +421,26 @@ func eventually(t *testing.T, what string, holds func() bool) {
 		}
 	}
 	t.Errorf("%s: not within ten seconds", what)
+}
+
+// A signal in the middle of the start ends it as cleanly as one later.
+func TestDevInterruptedAtItsStart(t *testing.T) {
+	for _, after := range []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond} {
+		dir := t.TempDir()
+		cmd := exec.Command(binary, "dev", "--listen", "localhost:0", "--api-listen", "localhost:0")
+		cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it began", func() bool { entries, _ := os.ReadDir(dir); return len(entries) > 0 })
+		time.Sleep(after)
+		cmd.Process.Signal(syscall.SIGTERM)
+		err := cmd.Wait()
+		entries, _ := os.ReadDir(dir)
+		if err != nil || len(entries) > 0 {
+			t.Errorf("after %s: %v, left behind %v", after, err, entries)
+		}
+	}
 }
 
 // The screen fits a terminal of 80 columns and 24 rows.

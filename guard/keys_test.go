@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/gatehouse-auth/gatehouse/guard"
 	"github.com/gatehouse-auth/gatehouse/guardtest"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
@@ -96,6 +98,13 @@ func TestT79AStormOfUnknownKeysIsBounded(t *testing.T) {
 	for _, claims := range []map[string]any{i.claims("iss", "https://evil.example"), i.claims("aud", "x"), i.claims("exp", 1)} {
 		get(h, signAs(t, key, "other", claims))
 	}
+	symmetric := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims(i.claims()))
+	symmetric.Header["kid"], symmetric.Header["typ"] = "another", "at+jwt"
+	raw, err := symmetric.SignedString([]byte("secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, get(h, raw), 401, "invalid_token", "another algorithm")
 	if n := i.fetches.Load() - before; n != 0 {
 		t.Errorf("%d fetches for tokens that can be refused without keys", n)
 	}

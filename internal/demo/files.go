@@ -1,7 +1,9 @@
 package demo
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,19 +30,26 @@ type tokens struct {
 func (r *run) renew(ctx context.Context) (tokens, error) {
 	t := tokens{users: r.seeded.people}
 	for _, p := range t.users {
-		if err := p.fresh(ctx, r.issuer); err != nil {
+		err := p.fresh(ctx, r.issuer)
+		var refused *refusedLogin
+		if errors.As(err, &refused) {
+			r.logger.Warn("no token for a user of a kept folder", "user", p.username, "cause", err)
+		} else if err != nil {
 			return tokens{}, err
 		}
 	}
-	service, err := serviceToken(ctx, r.issuer, r.seeded.serviceSecret)
-	if err != nil {
-		return tokens{}, fmt.Errorf("log in %s: %w", serviceID, err)
-	}
-	t.service = service.AccessToken
-	if t.forged, err = r.forge(ctx, t.users[0].token.AccessToken); err != nil {
+	var err error
+	if t.service, err = serviceToken(ctx, r.issuer, r.seeded.serviceSecret); err != nil {
 		return tokens{}, err
 	}
-	parsed, err := jose.Parse(t.service)
+	valid := cmp.Or(t.users[0].access(), t.users[1].access(), t.service)
+	if valid == "" {
+		return t, r.writeHeaders(t) // everybody was disabled: nothing to forge from
+	}
+	if t.forged, err = r.forge(ctx, valid); err != nil {
+		return tokens{}, err
+	}
+	parsed, err := jose.Parse(valid)
 	if err != nil {
 		return tokens{}, err
 	}
@@ -65,7 +74,7 @@ func (r *run) forge(ctx context.Context, valid string) ([]forge.Token, error) {
 func (r *run) writeHeaders(t tokens) error {
 	files := map[string]string{serviceID: t.service}
 	for _, p := range t.users {
-		files[p.username] = p.token.AccessToken
+		files[p.username] = p.access()
 	}
 	for _, f := range t.forged {
 		// A header cannot carry a line break; --json has these tokens all the same.
@@ -98,7 +107,7 @@ func (r *run) keepFresh(ctx context.Context, t tokens) {
 		case <-tick.C:
 		}
 		_, live := r.parts.Keys.Published().Key(t.kid)
-		if live && time.Now().Round(0).Sub(made) < renewEvery {
+		if (live || t.kid == "") && time.Now().Round(0).Sub(made) < renewEvery {
 			continue
 		}
 		next, err := r.renew(ctx)

@@ -69,7 +69,7 @@ func openFolder(dir string) (folder, error) {
 	if len(entries) > 0 {
 		return folder{}, fmt.Errorf("the folder %s is not empty and not from an earlier `gatehouse dev`. Name an empty or new folder with --data", dir)
 	}
-	return f, nil
+	return f, os.Chmod(dir, 0o700) // it will hold secrets in the clear
 }
 
 // IsDevFolder tells whether dir belongs to dev; serve refuses such a folder.

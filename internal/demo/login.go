@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,11 +18,20 @@ import (
 // scopes that the demo app asks for; what it gets depends on the user's roles.
 var appScopes = []string{"orders:read", "orders:write"}
 
-// person is a demo user with the tokens of one login.
+// person is a demo user with the tokens of one login; none when the user was
+// disabled in a kept folder.
 type person struct {
 	username, password string
 	roles              []string
 	token              *oauth2.Token
+}
+
+// access is the access token, or "".
+func (p *person) access() string {
+	if p.token == nil {
+		return ""
+	}
+	return p.token.AccessToken
 }
 
 // fresh makes sure that the access token was issued within the last minutes:
@@ -35,17 +45,24 @@ func (p *person) fresh(ctx context.Context, issuer string) error {
 			return nil
 		}
 	}
+	p.token = nil
 	verifier := oauth2.GenerateVerifier()
 	code, err := challenge(ctx, issuer, p.username, p.password, oauth2.S256ChallengeFromVerifier(verifier))
 	if err != nil {
 		return fmt.Errorf("log in %s: %w", p.username, err)
 	}
-	p.token, err = config.Exchange(ctx, code, oauth2.VerifierOption(verifier))
+	token, err := config.Exchange(ctx, code, oauth2.VerifierOption(verifier))
 	if err != nil {
 		return fmt.Errorf("log in %s: %w", p.username, err)
 	}
+	p.token = token
 	return nil
 }
+
+// refusedLogin is an answer of the authority, not a failure to ask.
+type refusedLogin struct{ answer string }
+
+func (e *refusedLogin) Error() string { return e.answer }
 
 // challenge is the first-party login of C11, as a mobile app would do it.
 func challenge(ctx context.Context, issuer, username, password, codeChallenge string) (string, error) {
@@ -72,15 +89,23 @@ func challenge(ctx context.Context, issuer, username, password, codeChallenge st
 		return "", fmt.Errorf("read the answer: %w", err)
 	}
 	if answer.Code == "" {
-		return "", fmt.Errorf("%s: %s", answer.Error, answer.Description)
+		return "", &refusedLogin{answer.Error + ": " + answer.Description}
 	}
 	return answer.Code, nil
 }
 
-// serviceToken obtains a token for the demo service.
-func serviceToken(ctx context.Context, issuer, secret string) (*oauth2.Token, error) {
+// serviceToken obtains a token for the demo service; "" when it was disabled.
+func serviceToken(ctx context.Context, issuer, secret string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	config := clientcredentials.Config{ClientID: serviceID, ClientSecret: secret, TokenURL: issuer + "/oauth/token"}
-	return config.Token(ctx)
+	token, err := config.Token(ctx)
+	var refused *oauth2.RetrieveError
+	if errors.As(err, &refused) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("log in %s: %w", serviceID, err)
+	}
+	return token.AccessToken, nil
 }

@@ -57,7 +57,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return &Usage{err.Error()}
 	}
-	defer func() { err = errors.Join(err, f.remove()) }()
+	defer func() {
+		if ctx.Err() != nil {
+			err = nil // Ctrl-C in the middle of the start is an end like any other
+		}
+		err = errors.Join(err, f.remove())
+	}()
 	p, err := o.listen(f)
 	if err != nil {
 		return err
@@ -188,7 +193,7 @@ func (r *run) print(t tokens, asJSON bool) error {
 			{ID: serviceID, Type: "service", Secret: r.seeded.serviceSecret, Token: t.service},
 		}}
 	for _, p := range t.users {
-		line.Users = append(line.Users, readyUser{Username: p.username, Password: p.password, Roles: p.roles, Token: p.token.AccessToken})
+		line.Users = append(line.Users, readyUser{Username: p.username, Password: p.password, Roles: p.roles, Token: p.access()})
 	}
 	for _, f := range t.forged {
 		line.Forged = append(line.Forged, readyForged{Name: f.Name, ID: f.ID, Title: f.Title, Token: f.Raw})

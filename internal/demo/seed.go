@@ -50,16 +50,17 @@ func seed(ctx context.Context, d *directory.Service, db *store.DB, audience stri
 }
 
 func create(ctx context.Context, d *directory.Service, audience string) error {
+	// What an interrupted start left behind is not made twice.
 	_, err := d.CreateAPI(ctx, actor, iam.API{Name: apiName, Audience: audience,
 		Scopes: []iam.Scope{{Name: "orders:read", Description: "Read orders"}, {Name: "orders:write", Description: "Place orders"}}})
-	if err != nil {
+	if err != nil && !errors.Is(err, iam.ErrExists) {
 		return err
 	}
 	for _, role := range []iam.Role{
 		{Name: "viewer", Scopes: []iam.RoleScope{{API: apiName, Scope: "orders:read"}}},
 		{Name: "editor", Scopes: []iam.RoleScope{{API: apiName, Scope: "orders:read"}, {API: apiName, Scope: "orders:write"}}},
 	} {
-		if _, err := d.CreateRole(ctx, actor, role); err != nil {
+		if _, err := d.CreateRole(ctx, actor, role); err != nil && !errors.Is(err, iam.ErrExists) {
 			return err
 		}
 	}
