@@ -14,12 +14,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
+	"github.com/gatehouse-auth/gatehouse/internal/store/storetest"
 )
 
 const (
@@ -34,7 +34,7 @@ type house struct {
 	t     *testing.T
 	dir   string
 	kek   keys.KEK
-	clock *clock
+	clock *storetest.Clock
 	parts *server.Parts
 	log   *logBuffer
 
@@ -42,23 +42,6 @@ type house struct {
 	serviceSecret string
 	readerSecret  string
 	portalSecret  string
-}
-
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }
 
 type logBuffer struct {
@@ -81,7 +64,7 @@ func (l *logBuffer) String() string {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	kek, _ := keys.GenerateKEK()
-	h := &house{t: t, dir: t.TempDir(), kek: kek, clock: &clock{now: time.Now().Truncate(time.Second)}, log: &logBuffer{}}
+	h := &house{t: t, dir: t.TempDir(), kek: kek, clock: storetest.NewClock(), log: &logBuffer{}}
 	h.open()
 	t.Cleanup(func() { h.parts.Close() })
 	h.furnish()

@@ -19,7 +19,15 @@ func (a *app) apiCommand() *cobra.Command {
 		Example: `  gatehouse api create orders --audience https://orders.example.com --scope orders:read --scope orders:write
   gatehouse api list`,
 	})
-	c.AddCommand(a.apiCreate(), a.apiList(), a.apiShow(), a.apiEdit(),
+	c.AddCommand(a.apiCreate(), lister(a, "api", func(ctx context.Context, o office) ([]iam.API, error) { return o.db.APIs(ctx) }, []string{"NAME", "AUDIENCE", "SCOPES", "STATE"},
+		func(api iam.API) []string {
+			return []string{api.Name, api.Audience, scopeNames(api.Scopes), state(api.Disabled)}
+		}),
+		shower(a, "api", func(ctx context.Context, o office, name string) (iam.API, error) {
+			api, err := o.db.API(ctx, name)
+			return api, notThere(err, "API", name)
+		}, a.showAPI),
+		a.apiEdit(),
 		a.switcher("api", directory.Disabled, "No new tokens for the API; those that are out live at most ten minutes.", a.setAPI),
 		a.switcher("api", directory.Enabled, "Issue tokens for the API again.", a.setAPI),
 		a.deleter("api", "Delete an API and what roles hold at it.", func(ctx context.Context, o office, name string) error {
@@ -71,48 +79,12 @@ func (a *app) apiCreate() *cobra.Command {
 	return c
 }
 
-func (a *app) apiList() *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List all APIs", Args: cobra.NoArgs,
-		Example: "  gatehouse api list\n  gatehouse api list --json",
-		RunE: func(c *cobra.Command, _ []string) error {
-			return a.enter(c.Context(), func(ctx context.Context, o office) error {
-				all, err := o.db.APIs(ctx)
-				if err != nil {
-					return err
-				}
-				rows := [][]string{}
-				for _, api := range all {
-					rows = append(rows, []string{api.Name, api.Audience, scopeNames(api.Scopes), state(api.Disabled)})
-				}
-				return a.table(all, []string{"NAME", "AUDIENCE", "SCOPES", "STATE"}, rows)
-			})
-		},
-	}
-}
-
 func scopeNames(scopes []iam.Scope) string {
 	var names []string
 	for _, s := range scopes {
 		names = append(names, s.Name)
 	}
 	return strings.Join(names, " ")
-}
-
-func (a *app) apiShow() *cobra.Command {
-	return &cobra.Command{
-		Use: "show NAME", Short: "Show an API", Args: cobra.ExactArgs(1),
-		Example: "  gatehouse api show orders\n  gatehouse api show orders --json",
-		RunE: func(c *cobra.Command, args []string) error {
-			return a.enter(c.Context(), func(ctx context.Context, o office) error {
-				api, err := o.db.API(ctx, args[0])
-				if err != nil {
-					return notThere(err, "API", args[0])
-				}
-				return a.showAPI(api)
-			})
-		},
-	}
 }
 
 func (a *app) showAPI(api iam.API) error {

@@ -66,7 +66,10 @@ func (a *app) clientVerbs(c *cobra.Command, k kind) {
 		}
 		return o.directory.SetClient(ctx, o.actor, iam.ClientID(id), to)
 	}
-	c.AddCommand(a.clientList(k), a.clientShow(k), a.clientSecret(k),
+	c.AddCommand(a.clientList(k), shower(a, k.noun, func(ctx context.Context, o office, id string) (withSecret, error) {
+		found, err := k.find(ctx, o, id)
+		return withSecret{Client: found}, err
+	}, a.showClient), a.clientSecret(k),
 		a.switcher(k.noun, directory.Disabled, "End all grants and tokens of a "+k.title+", and allow no new ones.", set),
 		a.switcher(k.noun, directory.Enabled, "Let a "+k.title+" obtain tokens again. What ended stays ended.", set),
 		a.deleter(k.noun, "End everything of a "+k.title+" and delete it.", func(ctx context.Context, o office, id string) error {
@@ -202,22 +205,6 @@ func (k kind) page(ctx context.Context, o office, after iam.ClientID, limit int)
 			}
 		}
 		after = batch[len(batch)-1].ID
-	}
-}
-
-func (a *app) clientShow(k kind) *cobra.Command {
-	return &cobra.Command{
-		Use: "show ID", Short: "Show one", Args: cobra.ExactArgs(1),
-		Example: fmt.Sprintf("  gatehouse %s show %s\n  gatehouse %s show %s --json", k.noun, sample(k.noun), k.noun, sample(k.noun)),
-		RunE: func(c *cobra.Command, args []string) error {
-			return a.enter(c.Context(), func(ctx context.Context, o office) error {
-				found, err := k.find(ctx, o, args[0])
-				if err != nil {
-					return err
-				}
-				return a.showClient(withSecret{Client: found})
-			})
-		},
 	}
 }
 

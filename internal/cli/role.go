@@ -19,7 +19,15 @@ func (a *app) roleCommand() *cobra.Command {
 		Example: `  gatehouse role create editor --scope orders:read --scope orders:write
   gatehouse user edit ada --add-role editor`,
 	})
-	c.AddCommand(a.roleCreate(), a.roleList(), a.roleShow(), a.roleEdit(),
+	c.AddCommand(a.roleCreate(), lister(a, "role", func(ctx context.Context, o office) ([]iam.Role, error) { return o.db.Roles(ctx) }, []string{"NAME", "SCOPES", "DEFAULT", "STATE"},
+		func(r iam.Role) []string {
+			return []string{r.Name, heldNames(r.Scopes), yes(r.Default), state(r.Disabled)}
+		}),
+		shower(a, "role", func(ctx context.Context, o office, name string) (iam.Role, error) {
+			r, err := o.db.Role(ctx, name)
+			return r, notThere(err, "role", name)
+		}, a.showRole),
+		a.roleEdit(),
 		a.switcher("role", directory.Disabled, "The role holds no scope any more, from the next refresh of each holder on.", a.setRole),
 		a.switcher("role", directory.Enabled, "The role holds its scopes again.", a.setRole),
 		a.deleter("role", "Take a role from everybody, which ends their access tokens, and delete it.", func(ctx context.Context, o office, name string) error {
@@ -72,48 +80,12 @@ func (a *app) roleCreate() *cobra.Command {
 	return c
 }
 
-func (a *app) roleList() *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List all roles", Args: cobra.NoArgs,
-		Example: "  gatehouse role list\n  gatehouse role list --json",
-		RunE: func(c *cobra.Command, _ []string) error {
-			return a.enter(c.Context(), func(ctx context.Context, o office) error {
-				all, err := o.db.Roles(ctx)
-				if err != nil {
-					return err
-				}
-				rows := [][]string{}
-				for _, r := range all {
-					rows = append(rows, []string{r.Name, heldNames(r.Scopes), yes(r.Default), state(r.Disabled)})
-				}
-				return a.table(all, []string{"NAME", "SCOPES", "DEFAULT", "STATE"}, rows)
-			})
-		},
-	}
-}
-
 func heldNames(scopes []iam.RoleScope) string {
 	var names []string
 	for _, s := range scopes {
 		names = append(names, s.API+"/"+s.Scope)
 	}
 	return strings.Join(names, " ")
-}
-
-func (a *app) roleShow() *cobra.Command {
-	return &cobra.Command{
-		Use: "show NAME", Short: "Show a role", Args: cobra.ExactArgs(1),
-		Example: "  gatehouse role show editor\n  gatehouse role show editor --json",
-		RunE: func(c *cobra.Command, args []string) error {
-			return a.enter(c.Context(), func(ctx context.Context, o office) error {
-				r, err := o.db.Role(ctx, args[0])
-				if err != nil {
-					return notThere(err, "role", args[0])
-				}
-				return a.showRole(r)
-			})
-		},
-	}
 }
 
 func (a *app) showRole(r iam.Role) error {

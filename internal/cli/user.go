@@ -19,7 +19,10 @@ func (a *app) userCommand() *cobra.Command {
 		Example: `  gatehouse user create ada --email ada@example.com --role editor
   gatehouse user disable ada`,
 	})
-	c.AddCommand(a.userCreate(), a.userList(), a.userShow(), a.userEdit(),
+	c.AddCommand(a.userCreate(), a.userList(), shower(a, "user", func(ctx context.Context, o office, name string) (withPassword, error) {
+		u, err := o.directory.FindUser(ctx, name)
+		return withPassword{User: u}, err
+	}, a.showUser), a.userEdit(),
 		a.switcher("user", directory.Disabled, "End all logins and tokens of a user, and allow no new ones.", a.setUser),
 		a.switcher("user", directory.Enabled, "Let a user log in again. What ended stays ended.", a.setUser),
 		a.deleter("user", "End everything of a user and delete the account.", func(ctx context.Context, o office, name string) error {
@@ -127,22 +130,6 @@ func (a *app) userList() *cobra.Command {
 	c.Flags().StringVar(&after, "after", "", "begin after this username")
 	c.Flags().IntVar(&limit, "limit", 100, "how many at most")
 	return c
-}
-
-func (a *app) userShow() *cobra.Command {
-	return &cobra.Command{
-		Use: "show USERNAME", Short: "Show a user", Args: cobra.ExactArgs(1),
-		Example: "  gatehouse user show ada\n  gatehouse user show usr_… --json",
-		RunE: func(c *cobra.Command, args []string) error {
-			return a.enter(c.Context(), func(ctx context.Context, o office) error {
-				u, err := o.directory.FindUser(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				return a.showUser(withPassword{User: u})
-			})
-		},
-	}
 }
 
 func (a *app) showUser(u withPassword) error {

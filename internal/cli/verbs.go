@@ -65,3 +65,41 @@ func notThere(err error, noun, name string) error {
 	}
 	return err
 }
+
+// lister makes `NOUN list` for nouns that there are few of.
+func lister[T any](a *app, noun string, read func(context.Context, office) ([]T, error), head []string, row func(T) []string) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List all", Args: cobra.NoArgs,
+		Example: fmt.Sprintf("  gatehouse %s list\n  gatehouse %s list --json", noun, noun),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.enter(c.Context(), func(ctx context.Context, o office) error {
+				all, err := read(ctx, o)
+				if err != nil {
+					return err
+				}
+				rows := [][]string{}
+				for _, one := range all {
+					rows = append(rows, row(one))
+				}
+				return a.table(all, head, rows)
+			})
+		},
+	}
+}
+
+// shower makes `NOUN show`.
+func shower[T any](a *app, noun string, read func(context.Context, office, string) (T, error), show func(T) error) *cobra.Command {
+	return &cobra.Command{
+		Use: "show NAME", Short: "Show one", Args: cobra.ExactArgs(1),
+		Example: fmt.Sprintf("  gatehouse %s show %s\n  gatehouse %s show %s --json", noun, sample(noun), noun, sample(noun)),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.enter(c.Context(), func(ctx context.Context, o office) error {
+				one, err := read(ctx, o, args[0])
+				if err != nil {
+					return err
+				}
+				return show(one)
+			})
+		},
+	}
+}
