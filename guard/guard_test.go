@@ -403,11 +403,15 @@ func TestLeeway(t *testing.T) {
 func TestExpiredTokenIsNotServedFromTheCache(t *testing.T) {
 	i := newIssuer(t)
 	g := i.guard(func(c *guard.Config) { c.Leeway = time.Millisecond })
-	token := i.token("exp", time.Now().Unix()+1)
+	if err := g.Ready(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	exp := time.Unix(time.Now().Unix()+2, 0)
+	token := i.token("exp", exp.Unix())
 	if _, err := g.Verify(context.Background(), token); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(1500 * time.Millisecond)
+	time.Sleep(time.Until(exp.Add(50 * time.Millisecond)))
 	if _, err := g.Verify(context.Background(), token); !errors.Is(err, guard.ErrExpired) {
 		t.Errorf("C17: got %v", err)
 	}
