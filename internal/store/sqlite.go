@@ -136,11 +136,25 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("prepare the migrations: %w", err)
 	}
-	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("bring the database up to date: %w", err)
+	// Two processes that start at once on a new folder both try; each migration
+	// is a transaction, so the one that loses finds it done the next time.
+	for range migrateAttempts {
+		if _, err = provider.Up(ctx); err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(migratePause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	return nil
+	return fmt.Errorf("bring the database up to date: %w", err)
 }
+
+const (
+	migrateAttempts = 5
+	migratePause    = 100 * time.Millisecond
+)
 
 // Close waits for the writes under way and closes the files.
 func (db *DB) Close() error { return errors.Join(db.writer.close(), db.reads.Close()) }

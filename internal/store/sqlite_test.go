@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +39,27 @@ func TestTheFilesAreReadableByTheirOwnerOnly(t *testing.T) {
 		if info.Mode().Perm() != mode {
 			t.Errorf("%s has mode %o, want %o", name, info.Mode().Perm(), mode)
 		}
+	}
+}
+
+func TestProcessesThatStartAtOnce(t *testing.T) {
+	for range 2 {
+		dir := t.TempDir()
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				db, err := store.Open(context.Background(), store.Config{Dir: dir})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer db.Close()
+				if err := db.Bind(context.Background(), "https://auth.example.com"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
 	}
 }
 
