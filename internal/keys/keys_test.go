@@ -153,6 +153,21 @@ func TestJOSE10KeyIDsAreThumbprintsAndDistinct(t *testing.T) {
 	}
 }
 
+// One thumbprint in 64 begins with a dash, which a command line takes for a flag.
+func TestKeyIDsCanBeTyped(t *testing.T) {
+	r := newRing(t, 0)
+	for range 300 {
+		k, err := r.Rotate(ctx, "test", iam.TokenKeys, "EdDSA", keys.AtOnce)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(string(k.ID), "-") {
+			t.Fatalf("key id %s", k.ID)
+		}
+		r.clock.Advance(time.Hour)
+	}
+}
+
 func TestOtherAlgorithmsAreMadeWhenAskedFor(t *testing.T) {
 	r := newRing(t, 0)
 	for _, algorithm := range []jose.Algorithm{jose.RS256, jose.EdDSA} {

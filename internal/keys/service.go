@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -179,7 +180,7 @@ func (s *Service) generate(purpose iam.Purpose, algorithm string) (iam.Key, erro
 		k.Sealed = s.kek[0].seal(purpose, k.ID, secret)
 		return k, nil
 	}
-	signer, err := jose.GenerateSigner(jose.Algorithm(algorithm))
+	signer, err := generateSigner(jose.Algorithm(algorithm))
 	if err != nil {
 		return iam.Key{}, fmt.Errorf("generate %s key: %w", algorithm, err)
 	}
@@ -193,6 +194,17 @@ func (s *Service) generate(purpose iam.Purpose, algorithm string) (iam.Key, erro
 	k.ID = iam.KeyID(signer.Key().ID())
 	k.Sealed = s.kek[0].seal(purpose, k.ID, private)
 	return k, nil
+}
+
+// generateSigner draws again when the thumbprint begins with a dash: a person
+// who types the id in an emergency must not meet it as an unknown flag.
+func generateSigner(algorithm jose.Algorithm) (jose.Signer, error) {
+	for {
+		signer, err := jose.GenerateSigner(algorithm)
+		if err != nil || !strings.HasPrefix(signer.Key().ID(), "-") {
+			return signer, err
+		}
+	}
 }
 
 func (s *Service) line(purpose iam.Purpose, algorithm string) iam.Line {
