@@ -98,7 +98,7 @@ func (r *run) assemble(ctx context.Context) error {
 		// A start that was interrupted after the marker but before the end of
 		// the seeding is finished by the next one.
 		_, missing := r.parts.Store.API(ctx, apiName)
-		r.seeded, err = seed(ctx, r.parts.Directory, r.parts.Store, r.audience, restart && missing == nil)
+		r.seeded, err = seed(ctx, r.parts.Directory, r.parts.Store.DB, r.audience, restart && missing == nil)
 	}
 	if err != nil {
 		return errors.Join(err, r.parts.Close())

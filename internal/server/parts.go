@@ -32,7 +32,7 @@ type Config struct {
 
 // Parts is an authority that is put together but does not listen yet.
 type Parts struct {
-	Store     *store.DB
+	Store     *store.Copies
 	Keys      *keys.Service
 	Directory *directory.Service
 	Logins    *login.Service
@@ -54,7 +54,7 @@ func Assemble(ctx context.Context, c Config) (*Parts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	p := &Parts{Store: db, issuer: c.Issuer, logger: c.Logger}
+	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger}
 	if err := p.assemble(ctx, c); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

@@ -67,8 +67,8 @@ func Serve(ctx context.Context, h http.Handler, logger *slog.Logger, listeners .
 	return err
 }
 
-// watch follows what other processes changed (C28). Only keys are held in
-// memory; everything else is read when it is needed.
+// watch follows what other processes changed (C28): the keys, and the copies
+// that the store holds.
 func (p *Parts) watch(ctx context.Context) {
 	var seen int64 // the first look reads what is there: nothing between opening and watching is missed
 	tick := time.NewTicker(watchEvery)
@@ -86,6 +86,7 @@ func (p *Parts) watch(ctx context.Context) {
 			}
 			continue
 		}
+		p.Store.Forget(changes...)
 		reload := false
 		for _, c := range changes {
 			reload = reload || c.Kind == "key"

@@ -18,7 +18,7 @@ func scanAPI(row interface{ Scan(...any) error }) (iam.API, error) {
 
 // CreateAPI stores a new API. iam.ErrExists when name or audience is taken.
 func (db *DB) CreateAPI(ctx context.Context, a iam.API, events ...iam.Event) error {
-	return db.change(ctx, "api", a.Name, events, func(ctx context.Context, tx *sql.Tx) error {
+	return db.change(ctx, "api", a.Name, events, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO apis (`+apiColumns+`) VALUES ($1, $2, $3, $4, $5, $6, 1, $7)`,
 			a.Name, a.Audience, text(a.Scopes), text(a.Claims), a.Algorithm, a.Disabled, micros(db.now()))
 		return err
@@ -39,7 +39,7 @@ func (db *DB) APIs(ctx context.Context) ([]iam.API, error) {
 
 // UpdateAPI replaces an API if nobody changed it since it was read.
 func (db *DB) UpdateAPI(ctx context.Context, a iam.API, events ...iam.Event) error {
-	return db.change(ctx, "api", a.Name, events, func(ctx context.Context, tx *sql.Tx) error {
+	return db.change(ctx, "api", a.Name, events, func(ctx context.Context, tx *txn) error {
 		ok, err := one(tx.ExecContext(ctx, `UPDATE apis SET audience = $1, scopes = $2, claims = $3, algorithm = $4, disabled = $5, version = version + 1
 			WHERE name = $6 AND version = $7`, a.Audience, text(a.Scopes), text(a.Claims), a.Algorithm, a.Disabled, a.Name, a.Version))
 		return conflict(ok, err)
@@ -48,7 +48,7 @@ func (db *DB) UpdateAPI(ctx context.Context, a iam.API, events ...iam.Event) err
 
 // DeleteAPI removes an API and the scopes that roles held at it.
 func (db *DB) DeleteAPI(ctx context.Context, name string, events ...iam.Event) error {
-	return db.change(ctx, "api", name, events, func(ctx context.Context, tx *sql.Tx) error {
+	return db.change(ctx, "api", name, events, func(ctx context.Context, tx *txn) error {
 		ok, err := one(tx.ExecContext(ctx, `DELETE FROM apis WHERE name = $1`, name))
 		return missing(ok, err)
 	})
@@ -57,7 +57,7 @@ func (db *DB) DeleteAPI(ctx context.Context, name string, events ...iam.Event) e
 // change runs a directory mutation: the row, the change row that tells other
 // servers, and the events, in one transaction.
 func (db *DB) change(ctx context.Context, kind, subject string, events []iam.Event, run closure) error {
-	return db.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
 		if err := run(ctx, tx); err != nil {
 			return err
 		}
@@ -66,6 +66,11 @@ func (db *DB) change(ctx context.Context, kind, subject string, events []iam.Eve
 		}
 		return record(ctx, tx, db.now(), events)
 	})
+	// Also after an error: a commit whose outcome is unknown may have happened.
+	for _, heard := range db.onChange {
+		heard(kind, subject)
+	}
+	return err
 }
 
 func conflict(ok bool, err error) error {

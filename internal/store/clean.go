@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 )
 
 // keepEnded is how long ended grants and sessions stay readable for
@@ -21,7 +20,7 @@ func (db *DB) Clean(ctx context.Context, limit int) (int64, error) {
 		`DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE expires < $1 - $3 OR revoked_at < $1 - $3 LIMIT $2)`,
 		`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires < $1 - $3 OR ended_at < $1 - $3 LIMIT $2)`,
 	} {
-		err := db.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
 			result, err := tx.ExecContext(ctx, statement, now, limit, keepEnded)
 			if err != nil {
 				return err

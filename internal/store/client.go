@@ -27,7 +27,7 @@ func scanClient(row interface{ Scan(...any) error }) (iam.Client, error) {
 
 // CreateClient stores a new client or service account, at epoch 1.
 func (db *DB) CreateClient(ctx context.Context, c iam.Client, events ...iam.Event) error {
-	return db.change(ctx, "client", string(c.ID), events, func(ctx context.Context, tx *sql.Tx) error {
+	return db.change(ctx, "client", string(c.ID), events, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO clients (`+clientColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, 1, $13)`,
 			c.ID, c.Name, c.Type, c.FirstParty, text(c.GrantTypes), text(c.RedirectURIs), text(c.Scopes), text(c.DefaultScopes), c.Challenge,
 			text(c.ReaderOf), hex.EncodeToString(c.SecretHash), c.Disabled, micros(db.now()))
@@ -38,7 +38,7 @@ func (db *DB) CreateClient(ctx context.Context, c iam.Client, events ...iam.Even
 	})
 }
 
-func writeClientRoles(ctx context.Context, tx *sql.Tx, c iam.Client) error {
+func writeClientRoles(ctx context.Context, tx *txn, c iam.Client) error {
 	if _, err := tx.ExecContext(ctx, `DELETE FROM client_roles WHERE client_id = $1`, c.ID); err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (db *DB) Clients(ctx context.Context, after iam.ClientID, limit int) ([]iam
 // UpdateClient replaces a client if nobody changed it since it was read, and
 // ends what the change ends (C16).
 func (db *DB) UpdateClient(ctx context.Context, c iam.Client, ending iam.Ending, events ...iam.Event) error {
-	return db.change(ctx, "client", string(c.ID), events, func(ctx context.Context, tx *sql.Tx) error {
+	return db.change(ctx, "client", string(c.ID), events, func(ctx context.Context, tx *txn) error {
 		ok, err := one(tx.ExecContext(ctx, `UPDATE clients SET name = $1, first_party = $2, grant_types = $3, redirect_uris = $4, scopes = $5, default_scopes = $6,
 			challenge = $7, reader_of = $8, secret_hash = $9, disabled = $10, version = version + 1 WHERE id = $11 AND version = $12`,
 			c.Name, c.FirstParty, text(c.GrantTypes), text(c.RedirectURIs), text(c.Scopes), text(c.DefaultScopes),
@@ -103,7 +103,7 @@ func (db *DB) UpdateClient(ctx context.Context, c iam.Client, ending iam.Ending,
 
 // DeleteClient ends everything of a client and removes the row.
 func (db *DB) DeleteClient(ctx context.Context, id iam.ClientID, events ...iam.Event) error {
-	return db.change(ctx, "client", string(id), events, func(ctx context.Context, tx *sql.Tx) error {
+	return db.change(ctx, "client", string(id), events, func(ctx context.Context, tx *txn) error {
 		if err := endClient(ctx, tx, db.now(), id, iam.EndEverything); err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func (db *DB) DeleteClient(ctx context.Context, id iam.ClientID, events ...iam.E
 	})
 }
 
-func endClient(ctx context.Context, tx *sql.Tx, now time.Time, id iam.ClientID, ending iam.Ending) error {
+func endClient(ctx context.Context, tx *txn, now time.Time, id iam.ClientID, ending iam.Ending) error {
 	if ending == iam.EndNothing {
 		return nil
 	}

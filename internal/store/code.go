@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
@@ -16,7 +15,7 @@ var errRefused = errors.New("redemption refused")
 // and everything issued from the code ends.
 func (db *DB) RedeemCode(ctx context.Context, r iam.Redemption) (iam.RedeemOutcome, error) {
 	outcome := iam.Redeemed
-	err := db.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
 		first, err := one(tx.ExecContext(ctx, `INSERT INTO spent (id, grant_id, drop_after) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING`,
 			r.Code, r.Grant.ID, micros(r.CodeExpires.Add(iam.RevocationLeeway))))
 		if err != nil {
@@ -34,7 +33,7 @@ func (db *DB) RedeemCode(ctx context.Context, r iam.Redemption) (iam.RedeemOutco
 	return outcome, err
 }
 
-func (db *DB) spentBefore(ctx context.Context, tx *sql.Tx, r iam.Redemption) (iam.RedeemOutcome, error) {
+func (db *DB) spentBefore(ctx context.Context, tx *txn, r iam.Redemption) (iam.RedeemOutcome, error) {
 	var owner iam.GrantID
 	if err := tx.QueryRowContext(ctx, `SELECT grant_id FROM spent WHERE id = $1`, r.Code).Scan(&owner); err != nil {
 		return 0, err
@@ -47,7 +46,7 @@ func (db *DB) spentBefore(ctx context.Context, tx *sql.Tx, r iam.Redemption) (ia
 	return iam.CodeReplayed, err
 }
 
-func (db *DB) makeGrant(ctx context.Context, tx *sql.Tx, r iam.Redemption) error {
+func (db *DB) makeGrant(ctx context.Context, tx *txn, r iam.Redemption) error {
 	now := db.now()
 	if !now.Before(r.CodeExpires) {
 		return errRefused
@@ -74,7 +73,7 @@ func (db *DB) makeGrant(ctx context.Context, tx *sql.Tx, r iam.Redemption) error
 
 // joinSession begins the grant's session or, when it belongs to an older one,
 // makes sure that it is still alive.
-func (db *DB) joinSession(ctx context.Context, tx *sql.Tx, r iam.Redemption) error {
+func (db *DB) joinSession(ctx context.Context, tx *txn, r iam.Redemption) error {
 	if r.Session != nil {
 		return insertSession(ctx, tx, *r.Session)
 	}

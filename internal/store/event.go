@@ -9,7 +9,7 @@ import (
 )
 
 // record writes events inside the transaction that does the deed.
-func record(ctx context.Context, tx *sql.Tx, now time.Time, events []iam.Event) error {
+func record(ctx context.Context, tx *txn, now time.Time, events []iam.Event) error {
 	for _, e := range events {
 		if e.ID == "" {
 			e.ID = iam.NewEventID()
@@ -26,7 +26,7 @@ func record(ctx context.Context, tx *sql.Tx, now time.Time, events []iam.Event) 
 
 // Record writes events that come without another deed.
 func (db *DB) Record(ctx context.Context, events ...iam.Event) error {
-	return db.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
 		return record(ctx, tx, db.now(), events)
 	})
 }
@@ -42,7 +42,7 @@ func (db *DB) Events(ctx context.Context, after int64, limit int) ([]iam.Event, 
 }
 
 // changed tells servers in other processes that something is new (C28).
-func changed(ctx context.Context, tx *sql.Tx, now time.Time, kind, subject string) error {
+func changed(ctx context.Context, tx *txn, now time.Time, kind, subject string) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO change (at, kind, subject) VALUES ($1, $2, $3)`, micros(now), kind, subject)
 	return err
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,7 +25,7 @@ func readGrant(ctx context.Context, q querier, id iam.GrantID) (iam.Grant, error
 }
 
 // insertGrant leaves an existing standing grant of the same client alone.
-func insertGrant(ctx context.Context, tx *sql.Tx, g iam.Grant) error {
+func insertGrant(ctx context.Context, tx *txn, g iam.Grant) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO grants (`+grantColumns+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, NULL, '', $16) ON CONFLICT DO NOTHING`,
 		g.ID, optional(string(g.UserID)), g.ClientID, optional(string(g.SessionID)), text(g.Scopes), g.Resource, micros(g.AuthTime), g.ACR, text(g.AMR),
@@ -38,30 +39,41 @@ func (db *DB) Grant(ctx context.Context, id iam.GrantID) (iam.Grant, error) {
 	return g, translate(err)
 }
 
+// issueStatement records a token of a service account under its one standing
+// grant, if the client is still enabled and at the epoch that was read. It is
+// the whole decision, in one statement.
+const issueStatement = `INSERT INTO events (id, at, kind, actor, user_id, client_id, grant_id, token_id, subject, detail)
+	SELECT $1, $2, $3, $4, '', c.id, g.id, $5, '', $6 FROM clients c JOIN grants g ON g.client_id = c.id AND g.user_id IS NULL AND g.revoked_at IS NULL
+	WHERE c.id = $7 AND c.disabled = $8 AND c.epoch = $9
+	RETURNING grant_id`
+
 // IssueForClient records a token of a service account under its one standing
 // grant, which is made when it is missing. iam.ErrConflict when the client was
 // disabled or moved on since it was read.
-func (db *DB) IssueForClient(ctx context.Context, candidate iam.Grant, clientEpoch int64, event iam.Event) (iam.Grant, error) {
-	var grant iam.Grant
-	err := db.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+func (db *DB) IssueForClient(ctx context.Context, candidate iam.Grant, clientEpoch int64, event iam.Event) (iam.GrantID, error) {
+	if event.ID == "" {
+		event.ID = iam.NewEventID()
+	}
+	var id iam.GrantID
+	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
+		issue := func() error {
+			return tx.QueryRowContext(ctx, issueStatement, event.ID, micros(db.now()), event.Kind, event.Actor, event.TokenID, text(event.Detail),
+				candidate.ClientID, false, clientEpoch).Scan(&id)
+		}
+		err := issue()
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
 		live, err := epochHolds(ctx, tx, `clients`, string(candidate.ClientID), clientEpoch)
 		if err := conflict(live, err); err != nil {
 			return err
 		}
-		const standing = `SELECT ` + grantColumns + ` FROM grants WHERE client_id = $1 AND user_id IS NULL AND revoked_at IS NULL`
-		grant, err = scanGrant(tx.QueryRowContext(ctx, standing, candidate.ClientID))
-		if translate(err) == iam.ErrNotFound {
-			if err := insertGrant(ctx, tx, candidate); err != nil {
-				return err
-			}
-			grant = candidate
-		} else if err != nil {
+		if err := insertGrant(ctx, tx, candidate); err != nil {
 			return err
 		}
-		event.GrantID = grant.ID
-		return record(ctx, tx, db.now(), []iam.Event{event})
+		return issue()
 	})
-	return grant, err
+	return id, err
 }
 
 // epochHolds tells whether a user or client is enabled and still at an epoch.
@@ -75,14 +87,14 @@ func epochHolds(ctx context.Context, q querier, table, id string, epoch int64) (
 // it was not live, and nothing was written.
 func (db *DB) RevokeGrant(ctx context.Context, id iam.GrantID, reason string, event iam.Event) (bool, error) {
 	revoked := false
-	err := db.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) (err error) {
 		revoked, err = endGrant(ctx, tx, db.now(), id, reason, event)
 		return err
 	})
 	return revoked, err
 }
 
-func endGrant(ctx context.Context, tx *sql.Tx, now time.Time, id iam.GrantID, reason string, event iam.Event) (bool, error) {
+func endGrant(ctx context.Context, tx *txn, now time.Time, id iam.GrantID, reason string, event iam.Event) (bool, error) {
 	ended, err := one(tx.ExecContext(ctx, `UPDATE grants SET revoked_at = $1, revoke_reason = $2 WHERE id = $3 AND revoked_at IS NULL`, micros(now), reason, id))
 	if err != nil || !ended {
 		return false, err
@@ -102,7 +114,7 @@ func (db *DB) Session(ctx context.Context, id iam.SessionID) (iam.Session, error
 	return s, translate(err)
 }
 
-func insertSession(ctx context.Context, tx *sql.Tx, s iam.Session) error {
+func insertSession(ctx context.Context, tx *txn, s iam.Session) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO sessions (id, user_id, auth_time, acr, amr, created_at, idle_expires, expires, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL)`,
 		s.ID, s.UserID, micros(s.AuthTime), s.ACR, text(s.AMR), micros(s.CreatedAt), micros(s.IdleExpires), micros(s.Expires))
 	if err != nil {

@@ -19,7 +19,7 @@ func (db *DB) Keys(ctx context.Context) ([]iam.Key, error) {
 	})
 }
 
-func addKey(ctx context.Context, tx *sql.Tx, k iam.Key) error {
+func addKey(ctx context.Context, tx *txn, k iam.Key) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO keys (`+keyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, NULL)`,
 		k.ID, k.Purpose, k.Algorithm, k.Sealed, string(k.Public), micros(k.CreatedAt), micros(k.ActivateAt))
 	return err
@@ -28,7 +28,7 @@ func addKey(ctx context.Context, tx *sql.Tx, k iam.Key) error {
 // AddKeys stores the first keys of one line. iam.ErrConflict when the line has
 // a key in use already: another process was first.
 func (db *DB) AddKeys(ctx context.Context, keys []iam.Key, events ...iam.Event) error {
-	return db.change(ctx, "key", "", events, func(ctx context.Context, tx *sql.Tx) error {
+	return db.change(ctx, "key", "", events, func(ctx context.Context, tx *txn) error {
 		var n int
 		err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM keys WHERE purpose = $1 AND algorithm = $2 AND removed_at IS NULL AND activate_at IS NOT NULL`,
 			keys[0].Purpose, keys[0].Algorithm).Scan(&n)
@@ -50,7 +50,7 @@ func (db *DB) AddKeys(ctx context.Context, keys []iam.Key, events ...iam.Event) 
 // RotateKey does one step in the life of a line. iam.ErrConflict when another
 // process activated or removed one of the keys first.
 func (db *DB) RotateKey(ctx context.Context, r iam.KeyRotation, events ...iam.Event) error {
-	return db.change(ctx, "key", string(r.Activate), events, func(ctx context.Context, tx *sql.Tx) error {
+	return db.change(ctx, "key", string(r.Activate), events, func(ctx context.Context, tx *txn) error {
 		if r.Activate != "" {
 			ok, err := one(tx.ExecContext(ctx, `UPDATE keys SET activate_at = $1 WHERE id = $2 AND activate_at IS NULL AND removed_at IS NULL`, micros(r.ActivateAt), r.Activate))
 			if err := conflict(ok, err); err != nil {
@@ -69,7 +69,7 @@ func (db *DB) RotateKey(ctx context.Context, r iam.KeyRotation, events ...iam.Ev
 	})
 }
 
-func (db *DB) removeKey(ctx context.Context, tx *sql.Tx, id iam.KeyID) error {
+func (db *DB) removeKey(ctx context.Context, tx *txn, id iam.KeyID) error {
 	now := db.now()
 	ok, err := one(tx.ExecContext(ctx, `UPDATE keys SET removed_at = $1 WHERE id = $2 AND removed_at IS NULL`, micros(now), id))
 	if err := conflict(ok, err); err != nil {

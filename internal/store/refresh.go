@@ -26,7 +26,7 @@ const turnStatement = `UPDATE grants SET gen = gen + 1, rotated_at = $1, mac_key
 func (db *DB) TurnRefresh(ctx context.Context, t iam.Turn) (iam.Grant, iam.TurnOutcome, error) {
 	var grant iam.Grant
 	var outcome iam.TurnOutcome
-	err := db.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) (err error) {
 		now := db.now()
 		grant, err = scanGrant(tx.QueryRowContext(ctx, turnStatement, micros(now), t.NextMacKey, micros(now.Add(iam.GrantIdle)),
 			t.Grant, t.Gen, t.Client, false, t.UserEpoch, t.ClientEpoch))
@@ -48,7 +48,7 @@ func (db *DB) TurnRefresh(ctx context.Context, t iam.Turn) (iam.Grant, iam.TurnO
 	return grant, outcome, err
 }
 
-func slideSession(ctx context.Context, tx *sql.Tx, now time.Time, id iam.SessionID) error {
+func slideSession(ctx context.Context, tx *txn, now time.Time, id iam.SessionID) error {
 	if id == "" {
 		return nil
 	}
@@ -58,7 +58,7 @@ func slideSession(ctx context.Context, tx *sql.Tx, now time.Time, id iam.Session
 
 // judge says why the conditional statement found nothing. Reuse is judged
 // before a moved epoch: a thief must not be saved by a change of roles.
-func (db *DB) judge(ctx context.Context, tx *sql.Tx, now time.Time, t iam.Turn) (iam.Grant, iam.TurnOutcome, error) {
+func (db *DB) judge(ctx context.Context, tx *txn, now time.Time, t iam.Turn) (iam.Grant, iam.TurnOutcome, error) {
 	g, err := readGrant(ctx, tx, t.Grant)
 	if errors.Is(err, sql.ErrNoRows) {
 		return iam.Grant{}, iam.GrantEnded, nil
@@ -85,7 +85,7 @@ func (db *DB) judge(ctx context.Context, tx *sql.Tx, now time.Time, t iam.Turn) 
 }
 
 // standing tells whether the people behind a live grant still hold: 0 yes.
-func (db *DB) standing(ctx context.Context, tx *sql.Tx, now time.Time, g iam.Grant, t iam.Turn) (iam.TurnOutcome, error) {
+func (db *DB) standing(ctx context.Context, tx *txn, now time.Time, g iam.Grant, t iam.Turn) (iam.TurnOutcome, error) {
 	var userEpoch, clientEpoch, sessions int64
 	err := tx.QueryRowContext(ctx, `SELECT u.epoch, c.epoch,
 			(SELECT COUNT(*) FROM sessions s WHERE s.id = $3 AND s.ended_at IS NULL AND s.idle_expires > $4 AND s.expires > $4)
@@ -104,7 +104,7 @@ func (db *DB) standing(ctx context.Context, tx *sql.Tx, now time.Time, g iam.Gra
 	return 0, nil
 }
 
-func (db *DB) recordTurn(ctx context.Context, tx *sql.Tx, now time.Time, t iam.Turn, outcome iam.TurnOutcome) error {
+func (db *DB) recordTurn(ctx context.Context, tx *txn, now time.Time, t iam.Turn, outcome iam.TurnOutcome) error {
 	event := t.Event
 	event.GrantID = t.Grant
 	switch outcome {

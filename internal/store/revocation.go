@@ -12,7 +12,7 @@ import (
 // be known: until the last of them has expired, with the largest leeway (C15).
 const tokenLife = iam.AccessTokenLife + iam.RevocationLeeway
 
-func revoke(ctx context.Context, tx *sql.Tx, now time.Time, kind iam.RevocationKind, subject string, minEpoch int64, drop time.Time) error {
+func revoke(ctx context.Context, tx *txn, now time.Time, kind iam.RevocationKind, subject string, minEpoch int64, drop time.Time) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO revocation (at, kind, subject, min_epoch, drop_after) VALUES ($1, $2, $3, $4, $5)`,
 		micros(now), kind, subject, minEpoch, micros(drop))
 	return err
@@ -20,7 +20,7 @@ func revoke(ctx context.Context, tx *sql.Tx, now time.Time, kind iam.RevocationK
 
 // RevokeToken ends one access token. Doing it twice is no error.
 func (db *DB) RevokeToken(ctx context.Context, id iam.TokenID, expires time.Time, event iam.Event) error {
-	return db.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
 		now := db.now()
 		if known, err := tokenRevoked(ctx, tx, id); err != nil || known {
 			return err

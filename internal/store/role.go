@@ -18,7 +18,7 @@ func scanRole(row interface{ Scan(...any) error }) (iam.Role, error) {
 
 // CreateRole stores a new role.
 func (db *DB) CreateRole(ctx context.Context, r iam.Role, events ...iam.Event) error {
-	return db.change(ctx, "role", r.Name, events, func(ctx context.Context, tx *sql.Tx) error {
+	return db.change(ctx, "role", r.Name, events, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO roles (`+roleColumns+`) VALUES ($1, $2, $3, $4, 1, $5)`,
 			r.Name, r.Description, r.Default, r.Disabled, micros(db.now()))
 		if err != nil {
@@ -28,7 +28,7 @@ func (db *DB) CreateRole(ctx context.Context, r iam.Role, events ...iam.Event) e
 	})
 }
 
-func writeRoleScopes(ctx context.Context, tx *sql.Tx, r iam.Role) error {
+func writeRoleScopes(ctx context.Context, tx *txn, r iam.Role) error {
 	if _, err := tx.ExecContext(ctx, `DELETE FROM role_scopes WHERE role = $1`, r.Name); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (db *DB) Roles(ctx context.Context) ([]iam.Role, error) {
 // UpdateRole replaces a role if nobody changed it since it was read. Holders
 // get what it holds now at their next refresh (C16).
 func (db *DB) UpdateRole(ctx context.Context, r iam.Role, events ...iam.Event) error {
-	return db.change(ctx, "role", r.Name, events, func(ctx context.Context, tx *sql.Tx) error {
+	return db.change(ctx, "role", r.Name, events, func(ctx context.Context, tx *txn) error {
 		ok, err := one(tx.ExecContext(ctx, `UPDATE roles SET description = $1, is_default = $2, disabled = $3, version = version + 1
 			WHERE name = $4 AND version = $5`, r.Description, r.Default, r.Disabled, r.Name, r.Version))
 		if err := conflict(ok, err); err != nil {
@@ -107,7 +107,7 @@ func (db *DB) RoleHolders(ctx context.Context, name string) (users, services int
 // DeleteRole takes a role from everybody, which ends the access tokens of
 // every holder (C16), and removes it.
 func (db *DB) DeleteRole(ctx context.Context, name string, events ...iam.Event) error {
-	return db.change(ctx, "role", name, events, func(ctx context.Context, tx *sql.Tx) error {
+	return db.change(ctx, "role", name, events, func(ctx context.Context, tx *txn) error {
 		if err := bumpHolders(ctx, tx, db.now(), name); err != nil {
 			return err
 		}
@@ -119,14 +119,14 @@ func (db *DB) DeleteRole(ctx context.Context, name string, events ...iam.Event) 
 // BumpHolders ends the access tokens of every holder of a role, so that its
 // new definition takes effect at once (C16).
 func (db *DB) BumpHolders(ctx context.Context, name string, events ...iam.Event) error {
-	return db.change(ctx, "role", name, events, func(ctx context.Context, tx *sql.Tx) error {
+	return db.change(ctx, "role", name, events, func(ctx context.Context, tx *txn) error {
 		return bumpHolders(ctx, tx, db.now(), name)
 	})
 }
 
 // bumpHolders moves the epochs of all holders, and writes what verifiers must
 // know, in two statements for users and two for service accounts.
-func bumpHolders(ctx context.Context, tx *sql.Tx, now time.Time, role string) error {
+func bumpHolders(ctx context.Context, tx *txn, now time.Time, role string) error {
 	drop := micros(now.Add(tokenLife))
 	for _, statement := range []string{
 		`UPDATE users SET epoch = epoch + 1 WHERE id IN (SELECT user_id FROM user_roles WHERE role = $1)`,

@@ -37,9 +37,12 @@ type Config struct {
 // DB is an open store. Safe for concurrent use, and beside other processes on
 // the same folder (C28).
 type DB struct {
-	reads  *sql.DB
+	reads  *reader
 	writer *writer
 	now    func() time.Time
+	// onChange hears of the directory's changes after their COMMIT and before
+	// their caller does. Filled before the store is used.
+	onChange []func(kind, subject string)
 }
 
 // NotOwner says that the data folder belongs to another system user, whose
@@ -89,7 +92,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	}
 	reads.SetMaxOpenConns(8)
 	reads.SetMaxIdleConns(8)
-	return &DB{reads: reads, writer: newWriter(write), now: c.Now}, nil
+	return &DB{reads: &reader{pool: reads}, writer: newWriter(write), now: c.Now}, nil
 }
 
 // makeFile creates the database readable by its owner only; SQLite gives the
@@ -176,7 +179,7 @@ func (e *IssuerMismatch) Error() string {
 // Bind records the issuer of a new installation and refuses another one later.
 func (db *DB) Bind(ctx context.Context, issuer string) error {
 	var stored string
-	err := db.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('issuer', $1) ON CONFLICT (name) DO NOTHING`, issuer); err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ func scanUser(row interface{ Scan(...any) error }) (iam.User, error) {
 
 // CreateUser stores a new user with its roles, at epoch 1.
 func (db *DB) CreateUser(ctx context.Context, u iam.User, events ...iam.Event) error {
-	return db.change(ctx, "user", string(u.ID), events, func(ctx context.Context, tx *sql.Tx) error {
+	return db.change(ctx, "user", string(u.ID), events, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO users (`+userColumns+`) VALUES ($1, $2, $3, $4, $5, $6, 1, $7, 1, $8)`,
 			u.ID, u.Username, u.Email, u.Name, text(u.Attributes), u.PasswordHash, u.Disabled, micros(db.now()))
 		if err != nil {
@@ -28,7 +28,7 @@ func (db *DB) CreateUser(ctx context.Context, u iam.User, events ...iam.Event) e
 	})
 }
 
-func writeUserRoles(ctx context.Context, tx *sql.Tx, u iam.User) error {
+func writeUserRoles(ctx context.Context, tx *txn, u iam.User) error {
 	if _, err := tx.ExecContext(ctx, `DELETE FROM user_roles WHERE user_id = $1`, u.ID); err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (db *DB) Users(ctx context.Context, after string, limit int) ([]iam.User, e
 // UpdateUser replaces a user if nobody changed it since it was read, and ends
 // what the change ends (C14, C16). The epoch moves here, never in the caller.
 func (db *DB) UpdateUser(ctx context.Context, u iam.User, ending iam.Ending, events ...iam.Event) error {
-	return db.change(ctx, "user", string(u.ID), events, func(ctx context.Context, tx *sql.Tx) error {
+	return db.change(ctx, "user", string(u.ID), events, func(ctx context.Context, tx *txn) error {
 		ok, err := one(tx.ExecContext(ctx, `UPDATE users SET username = $1, email = $2, name = $3, attributes = $4, password_hash = $5, disabled = $6, version = version + 1
 			WHERE id = $7 AND version = $8`, u.Username, u.Email, u.Name, text(u.Attributes), u.PasswordHash, u.Disabled, u.ID, u.Version))
 		if err := conflict(ok, err); err != nil {
@@ -100,7 +100,7 @@ func (db *DB) UpdateUser(ctx context.Context, u iam.User, ending iam.Ending, eve
 
 // DeleteUser ends everything of a user and removes the row.
 func (db *DB) DeleteUser(ctx context.Context, id iam.UserID, events ...iam.Event) error {
-	return db.change(ctx, "user", string(id), events, func(ctx context.Context, tx *sql.Tx) error {
+	return db.change(ctx, "user", string(id), events, func(ctx context.Context, tx *txn) error {
 		if err := endUser(ctx, tx, db.now(), id, iam.EndEverything); err != nil {
 			return err
 		}
@@ -109,7 +109,7 @@ func (db *DB) DeleteUser(ctx context.Context, id iam.UserID, events ...iam.Event
 	})
 }
 
-func endUser(ctx context.Context, tx *sql.Tx, now time.Time, id iam.UserID, ending iam.Ending) error {
+func endUser(ctx context.Context, tx *txn, now time.Time, id iam.UserID, ending iam.Ending) error {
 	if ending == iam.EndNothing {
 		return nil
 	}
@@ -131,7 +131,7 @@ func endUser(ctx context.Context, tx *sql.Tx, now time.Time, id iam.UserID, endi
 }
 
 // endGrants revokes all live grants of a user or a client.
-func endGrants(ctx context.Context, tx *sql.Tx, now time.Time, column, subject, reason string) error {
+func endGrants(ctx context.Context, tx *txn, now time.Time, column, subject, reason string) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO revocation (at, kind, subject, min_epoch, drop_after)
 		SELECT $1, 'grant', id, 0, $2 FROM grants WHERE `+column+` = $3 AND revoked_at IS NULL`, micros(now), micros(now.Add(tokenLife)), subject)
 	if err != nil {
@@ -141,7 +141,7 @@ func endGrants(ctx context.Context, tx *sql.Tx, now time.Time, column, subject, 
 	return err
 }
 
-func endSessions(ctx context.Context, tx *sql.Tx, now time.Time, id iam.UserID) error {
+func endSessions(ctx context.Context, tx *txn, now time.Time, id iam.UserID) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO revocation (at, kind, subject, min_epoch, drop_after)
 		SELECT $1, 'sid', id, 0, $2 FROM sessions WHERE user_id = $3 AND ended_at IS NULL`, micros(now), micros(now.Add(tokenLife)), id)
 	if err != nil {

@@ -21,7 +21,7 @@ type people interface {
 
 // grants is the store's part of issuing: each method is one transaction.
 type grants interface {
-	IssueForClient(ctx context.Context, candidate iam.Grant, clientEpoch int64, event iam.Event) (iam.Grant, error)
+	IssueForClient(ctx context.Context, candidate iam.Grant, clientEpoch int64, event iam.Event) (iam.GrantID, error)
 	RedeemCode(ctx context.Context, redemption iam.Redemption) (iam.RedeemOutcome, error)
 	TurnRefresh(ctx context.Context, turn iam.Turn) (iam.Grant, iam.TurnOutcome, error)
 	Grant(ctx context.Context, id iam.GrantID) (iam.Grant, error)

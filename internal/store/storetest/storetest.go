@@ -353,7 +353,7 @@ func standingGrant(t *testing.T, b *bench) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			ids[g.ID] = true
+			ids[g] = true
 		})
 	}
 	all.Wait()
@@ -367,9 +367,14 @@ func standingGrant(t *testing.T, b *bench) {
 	}
 	next, err := b.IssueForClient(ctx, iam.Grant{ID: iam.NewGrantID(), ClientID: "robot", CreatedAt: b.clock.Now()}, 1, event("x"))
 	b.must(err)
-	if ids[next.ID] {
+	if ids[next] {
 		t.Error("a revoked standing grant is used again")
 	}
+	robot, err := b.Client(ctx, "robot")
+	b.must(err)
+	robot.Disabled = true
+	b.must(b.UpdateClient(ctx, robot, iam.EndNothing))
+	b.want(second(b.IssueForClient(ctx, iam.Grant{ID: iam.NewGrantID(), ClientID: "robot"}, robot.Epoch, event("x"))), iam.ErrConflict)
 }
 
 func keys(t *testing.T, b *bench) {
