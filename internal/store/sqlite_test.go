@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -22,7 +23,45 @@ func open(t *testing.T, dir string, now func() time.Time) *store.DB {
 	return db
 }
 
-func TestSQLite(t *testing.T) { storetest.Run(t, open) }
+func TestSQLite(t *testing.T) {
+	var statements sync.Map
+	storetest.Run(t, func(t *testing.T, dir string, now func() time.Time) *store.DB {
+		db := open(t, dir, now)
+		t.Cleanup(func() {
+			for _, s := range db.Statements() {
+				statements.Store(s, true)
+			}
+		})
+		return db
+	})
+	t.Run("no statement reads a whole table that grows", func(t *testing.T) { noScans(t, &statements) })
+}
+
+// noScans asks the engine how it runs every statement of the suite. A list or
+// a clean-up that reads a million users is found here, without a million users.
+func noScans(t *testing.T, statements *sync.Map) {
+	db := open(t, t.TempDir(), time.Now)
+	defer db.Close()
+	growing := regexp.MustCompile(`SCAN (users|u|user_roles|grants|g|sessions|s|spent|revocation|events|change|clients|c|client_roles)\b`)
+	checked := 0
+	for query := range statements.Range {
+		query := query.(string)
+		if !regexp.MustCompile(`^(SELECT|INSERT|UPDATE|DELETE)`).MatchString(query) {
+			continue
+		}
+		checked++
+		plan, err := db.Plan(query)
+		if err != nil {
+			t.Errorf("%v\n%s", err, query)
+		}
+		if growing.MatchString(plan) {
+			t.Errorf("reads a whole table:\n%s\n%s", query, plan)
+		}
+	}
+	if checked < 40 {
+		t.Errorf("only %d statements were seen", checked)
+	}
+}
 
 func TestTheFilesAreReadableByTheirOwnerOnly(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")

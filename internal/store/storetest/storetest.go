@@ -472,6 +472,13 @@ func clean(t *testing.T, b *bench) {
 	if _, err := b.Grant(ctx, kept.ID); !errors.Is(err, iam.ErrNotFound) {
 		t.Error("a grant long expired is still there")
 	}
+	for i := range 7 {
+		b.must(b.RevokeToken(ctx, iam.TokenID(fmt.Sprint("jti", i)), b.clock.Now(), event("x")))
+	}
+	b.clock.Advance(time.Hour)
+	if n, err := b.Clean(ctx, 3); err != nil || n < 7 {
+		t.Errorf("%d rows went in batches of 3, want all 7: %v", n, err)
+	}
 }
 
 func cancelled(t *testing.T, b *bench) {
