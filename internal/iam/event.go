@@ -33,5 +33,7 @@ const (
 	EventKeyAdded        = "key.added"
 	EventKeyRotated      = "key.rotated"
 	EventKeyRetired      = "key.retired"
+	EventKeyErased       = "key.erased"
+	EventKEKRotated      = "kek.rotated"
 	// Directory events are noun + "." + act: user.created, role.edited, client.disabled, api.deleted …
 )

@@ -13,6 +13,7 @@ const (
 	TokenKeys   Purpose = "token"       // signs access tokens, published in the JWKS
 	CodeKeys    Purpose = "code-seal"   // seals authorization codes
 	RefreshKeys Purpose = "refresh-mac" // makes the mac of refresh tokens
+	ACMEData    Purpose = "acme"        // not a key line: account and certificates of the server itself
 )
 
 // Key is a stored key: metadata in the clear, the secret sealed.
@@ -84,6 +85,14 @@ func (l Line) Pending() (Key, bool) {
 	return Key{}, false
 }
 
+// Planned tells whether a key will take over after now and before the time
+// given. A plan beyond it was made by a clock that was wrong.
+func (l Line) Planned(now, before time.Time) bool {
+	return slices.ContainsFunc(l, func(k Key) bool {
+		return k.RemovedAt.IsZero() && k.ActivateAt.After(now) && k.ActivateAt.Before(before)
+	})
+}
+
 // State tells what k may do at now. A superseded key stays published for
 // overlap after its successor took over, the longest life of what it signed.
 func (l Line) State(k Key, now time.Time, overlap time.Duration) KeyState {
@@ -126,4 +135,18 @@ type KeyRotation struct {
 	ActivateAt time.Time // when it takes over
 	Remove     KeyID     // emergency retire, or "" for none; writes a revocation of kind key
 	Add        *Key      // the next pending key
+}
+
+// Sealed is any secret at rest: of a key, or of something else that names its
+// purpose and id.
+type Sealed struct {
+	Purpose Purpose
+	ID      KeyID
+	Sealed  string
+}
+
+// Rewrapped is a secret with its next seal.
+type Rewrapped struct {
+	Sealed
+	Next string
 }

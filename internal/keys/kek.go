@@ -76,10 +76,12 @@ var ErrSealed = errors.New("sealed with another key-encryption key, or damaged")
 // keyring opens with any of its keys and seals with the first.
 type keyring []KEK
 
-func (r keyring) open(k iam.Key) ([]byte, error) {
-	parts := strings.Split(k.Sealed, ".")
+func (r keyring) open(k iam.Key) ([]byte, error) { return r.openAs(k.Purpose, k.ID, k.Sealed) }
+
+func (r keyring) openAs(purpose iam.Purpose, id iam.KeyID, sealed string) ([]byte, error) {
+	parts := strings.Split(sealed, ".")
 	if len(parts) != 4 || parts[0] != "v1" {
-		return nil, fmt.Errorf("key %s: %w", k.ID, ErrSealed)
+		return nil, fmt.Errorf("key %s: %w", id, ErrSealed)
 	}
 	nonce, err1 := decode(parts[2])
 	ciphertext, err2 := decode(parts[3])
@@ -87,12 +89,12 @@ func (r keyring) open(k iam.Key) ([]byte, error) {
 		if kek.id != parts[1] || err1 != nil || err2 != nil || len(nonce) != 12 {
 			continue
 		}
-		secret, err := kek.aead.Open(nil, nil, append(nonce, ciphertext...), sealedFor(k.Purpose, k.ID))
+		secret, err := kek.aead.Open(nil, nil, append(nonce, ciphertext...), sealedFor(purpose, id))
 		if err == nil {
 			return secret, nil
 		}
 	}
-	return nil, fmt.Errorf("key %s (%s): sealed by key-encryption key %s, at hand: %s: %w", k.ID, k.Purpose, iam.Printable(parts[1], 16), r.ids(), ErrSealed)
+	return nil, fmt.Errorf("key %s (%s): sealed by key-encryption key %s, at hand: %s: %w", id, purpose, iam.Printable(parts[1], 16), r.ids(), ErrSealed)
 }
 
 func (r keyring) ids() string {

@@ -50,8 +50,8 @@ func (s *Service) Rotate(ctx context.Context, actor string, purpose iam.Purpose,
 		return iam.Key{}, fmt.Errorf("rotate %s %s: a rotation is already planned", purpose, algorithm)
 	}
 	pending.ActivateAt = s.now()
-	if ready := pending.CreatedAt.Add(s.publishAhead); when == Planned && ready.After(pending.ActivateAt) {
-		pending.ActivateAt = ready
+	if when == Planned {
+		pending.ActivateAt = s.readyAt(pending, s.now())
 	}
 	// Two rotations in one instant are still two: the later one wins.
 	if active, _ := s.line(purpose, algorithm).Active(s.now()); !pending.ActivateAt.After(active.ActivateAt) {

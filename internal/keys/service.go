@@ -20,6 +20,7 @@ type records interface {
 	Keys(ctx context.Context) ([]iam.Key, error)
 	AddKeys(ctx context.Context, keys []iam.Key, events ...iam.Event) error
 	RotateKey(ctx context.Context, rotation iam.KeyRotation, events ...iam.Event) error
+	EraseKey(ctx context.Context, id iam.KeyID, events ...iam.Event) error
 }
 
 // Config of a Service. Records and KEKs are required.
@@ -43,6 +44,7 @@ type Service struct {
 	logger       *slog.Logger
 	create       sync.Mutex // one goroutine creates a line; readers never wait
 	snapshot     atomic.Pointer[snapshot]
+	confirmed    atomic.Int64 // when the snapshot was last known to be current, Unix nanoseconds
 }
 
 // snapshot is immutable. It is replaced whole, so that a reader never sees half
@@ -101,6 +103,7 @@ func Open(ctx context.Context, config Config) (*Service, error) {
 
 // Reload reads the keys again, after another process changed them (C28).
 func (s *Service) Reload(ctx context.Context) error {
+	began := s.now()
 	stored, err := s.records.Keys(ctx)
 	if err != nil {
 		return fmt.Errorf("read keys: %w", err)
@@ -115,6 +118,7 @@ func (s *Service) Reload(ctx context.Context) error {
 		}
 	}
 	s.snapshot.Store(next)
+	s.confirmed.Store(began.UnixNano())
 	return nil
 }
 

@@ -17,6 +17,9 @@ import (
 // Signer returns the key that signs tokens of an algorithm now. A line that
 // does not exist yet is created.
 func (s *Service) Signer(ctx context.Context, algorithm string) (jose.Signer, error) {
+	if err := s.refresh(ctx); err != nil {
+		return jose.Signer{}, err
+	}
 	if err := s.ensure(ctx, iam.TokenKeys, algorithm); err != nil {
 		return jose.Signer{}, err
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ type Config struct {
 	Dir          string // the data folder
 	KEKs         []keys.KEK
 	PublishAhead time.Duration // of planned key rotations
+	RotateEvery  time.Duration // how long a key signs; 0: keys.DefaultRotateEvery
 	Now          func() time.Time
 	Logger       *slog.Logger
 	// Home answers what no endpoint does; nil: 404.
@@ -40,6 +42,8 @@ type Parts struct {
 	Handler   http.Handler
 	issuer    string
 	logger    *slog.Logger
+
+	rotateEvery time.Duration
 }
 
 // Assemble opens the store and the keys and introduces the services.
@@ -54,7 +58,7 @@ func Assemble(ctx context.Context, c Config) (*Parts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger}
+	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery)}
 	if err := p.assemble(ctx, c); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

@@ -17,7 +17,7 @@ import (
 // Intervals of the background work.
 const (
 	watchEvery    = 100 * time.Millisecond // C28
-	cleanEvery    = time.Minute
+	tendEvery     = time.Minute
 	cleanBatch    = 500
 	shutdownGrace = 5 * time.Second
 )
@@ -31,7 +31,7 @@ func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
 	defer background.Wait()
 	defer cancel()
 	background.Go(func() { p.watch(ctx) })
-	background.Go(func() { p.clean(ctx) })
+	background.Go(func() { p.tend(ctx) })
 	return Serve(ctx, p.Handler, p.logger, listeners...)
 }
 
@@ -98,13 +98,18 @@ func (p *Parts) watch(ctx context.Context) {
 			}
 		}
 		seen = head
+		p.Keys.Confirm()
 	}
 }
 
-func (p *Parts) clean(ctx context.Context) {
-	tick := time.NewTicker(cleanEvery)
+// tend does what is due by the clock: keys rotate, expired rows go.
+func (p *Parts) tend(ctx context.Context) {
+	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
 	for {
+		if err := p.Keys.Tend(ctx, p.rotateEvery); err != nil && ctx.Err() == nil {
+			p.logger.Error("keys not tended", "cause", err)
+		}
 		select {
 		case <-ctx.Done():
 			return

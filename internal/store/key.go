@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
@@ -71,9 +73,84 @@ func (db *DB) RotateKey(ctx context.Context, r iam.KeyRotation, events ...iam.Ev
 
 func (db *DB) removeKey(ctx context.Context, tx *txn, id iam.KeyID) error {
 	now := db.now()
-	ok, err := one(tx.ExecContext(ctx, `UPDATE keys SET removed_at = $1 WHERE id = $2 AND removed_at IS NULL`, micros(now), id))
-	if err := conflict(ok, err); err != nil {
+	var purpose iam.Purpose
+	err := tx.QueryRowContext(ctx, `UPDATE keys SET removed_at = $1, sealed = '' WHERE id = $2 AND removed_at IS NULL RETURNING purpose`, micros(now), id).Scan(&purpose)
+	if errors.Is(err, sql.ErrNoRows) {
+		return conflict(false, nil)
+	}
+	if err != nil {
 		return err
 	}
+	if purpose == iam.RefreshKeys {
+		if err := db.endMac(ctx, tx, now, id); err != nil {
+			return err
+		}
+	}
 	return revoke(ctx, tx, now, iam.RevokeKey, string(id), 0, now.Add(tokenLife))
+}
+
+// endMac revokes the grants whose refresh token a retired mac key made (C13):
+// whoever knows the key could make them all.
+func (db *DB) endMac(ctx context.Context, tx *txn, now time.Time, id iam.KeyID) error {
+	return endGrants(ctx, tx, now, `mac_key_id`, string(id), "the key of its refresh tokens was retired")
+}
+
+// EraseKey forgets the secret of a key that nobody can need any more, and
+// marks it as removed: no clock that is set back brings it to life again.
+func (db *DB) EraseKey(ctx context.Context, id iam.KeyID, events ...iam.Event) error {
+	return db.change(ctx, "key", string(id), events, func(ctx context.Context, tx *txn) error {
+		ok, err := one(tx.ExecContext(ctx, `UPDATE keys SET sealed = '', removed_at = $1 WHERE id = $2 AND removed_at IS NULL`, micros(db.now()), id))
+		return conflict(ok, err)
+	})
+}
+
+// Sealed reads every secret that a key-encryption key seals.
+func (db *DB) Sealed(ctx context.Context) ([]iam.Sealed, error) {
+	rows, err := db.reads.QueryContext(ctx, `SELECT purpose, id, sealed FROM keys WHERE sealed <> '' UNION ALL SELECT purpose, id, sealed FROM sealed ORDER BY purpose, id`)
+	return collect(rows, err, func(r *sql.Rows) (iam.Sealed, error) {
+		var s iam.Sealed
+		return s, r.Scan(&s.Purpose, &s.ID, &s.Sealed)
+	})
+}
+
+// Rewrap replaces seals, all or none. iam.ErrConflict when one of them changed
+// since it was read.
+func (db *DB) Rewrap(ctx context.Context, secrets []iam.Rewrapped, events ...iam.Event) error {
+	return db.change(ctx, "key", "", events, func(ctx context.Context, tx *txn) error {
+		for _, s := range secrets {
+			table := `keys`
+			if s.Purpose == iam.ACMEData {
+				table = `sealed`
+			}
+			ok, err := one(tx.ExecContext(ctx, `UPDATE `+table+` SET sealed = $1 WHERE id = $2 AND purpose = $3 AND sealed = $4`, s.Next, s.ID, s.Purpose, s.Sealed.Sealed))
+			if err := conflict(ok, err); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Secret reads a sealed secret that is not a key of a line.
+func (db *DB) Secret(ctx context.Context, purpose iam.Purpose, id iam.KeyID) (string, error) {
+	var sealed string
+	err := db.reads.QueryRowContext(ctx, `SELECT sealed FROM sealed WHERE purpose = $1 AND id = $2`, purpose, id).Scan(&sealed)
+	return sealed, translate(err)
+}
+
+// PutSecret stores a sealed secret, instead of an older one.
+func (db *DB) PutSecret(ctx context.Context, s iam.Sealed) error {
+	return db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO sealed (purpose, id, sealed) VALUES ($1, $2, $3)
+			ON CONFLICT (purpose, id) DO UPDATE SET sealed = excluded.sealed`, s.Purpose, s.ID, s.Sealed)
+		return err
+	})
+}
+
+// DropSecret removes a sealed secret. One that is not there is no error.
+func (db *DB) DropSecret(ctx context.Context, purpose iam.Purpose, id iam.KeyID) error {
+	return db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM sealed WHERE purpose = $1 AND id = $2`, purpose, id)
+		return err
+	})
 }

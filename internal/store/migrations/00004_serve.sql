@@ -5,7 +5,17 @@ CREATE INDEX grants_revoked ON grants (revoked_at) WHERE revoked_at IS NOT NULL;
 CREATE INDEX sessions_expires ON sessions (expires);
 CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;
 
+-- Secrets of the server itself that are not keys of a line: the ACME account
+-- and certificates, sealed like keys.
+CREATE TABLE sealed (
+  purpose TEXT NOT NULL,
+  id      TEXT NOT NULL,
+  sealed  TEXT NOT NULL,
+  PRIMARY KEY (purpose, id)
+);
+
 -- +goose Down
+DROP TABLE sealed;
 DROP INDEX grants_expires;
 DROP INDEX grants_revoked;
 DROP INDEX sessions_expires;

@@ -1,0 +1,139 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
+)
+
+// DefaultRotateEvery is how long a key signs before the pending one takes over.
+const DefaultRotateEvery = 30 * 24 * time.Hour
+
+const (
+	// staleAfter is how long a process may go without hearing that nothing
+	// changed before it reads the keys again: a machine that slept must not
+	// sign with a key that everybody else has forgotten.
+	staleAfter = 10 * time.Second
+	// keepSecrets is how long the secret of a key stays after its last use, for
+	// clocks that were wrong.
+	keepSecrets = 7 * 24 * time.Hour
+)
+
+// Tend does what is due in every line: it rotates an active key that is older
+// than every, publishes a pending key where none is, and erases the secrets of
+// keys that nobody can need. Any number of processes may do it at once: each
+// step is conditional, and who comes second finds it done.
+func (s *Service) Tend(ctx context.Context, every time.Duration) error {
+	if err := s.Reload(ctx); err != nil {
+		return err
+	}
+	var faults []error
+	for _, line := range s.lines() {
+		if err := s.tendLine(ctx, line.purpose, line.algorithm, every); err != nil && !errors.Is(err, iam.ErrConflict) {
+			faults = append(faults, fmt.Errorf("rotate %s %s: %w", line.purpose, line.algorithm, err))
+		}
+	}
+	return errors.Join(append(faults, s.erase(ctx))...)
+}
+
+type lineName struct {
+	purpose   iam.Purpose
+	algorithm string
+}
+
+// lines are all lines that have a key in use.
+func (s *Service) lines() []lineName {
+	var names []lineName
+	for _, k := range s.snapshot.Load().keys {
+		if name := (lineName{k.Purpose, k.Algorithm}); k.RemovedAt.IsZero() && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (s *Service) tendLine(ctx context.Context, purpose iam.Purpose, algorithm string, every time.Duration) error {
+	line, now := s.line(purpose, algorithm), s.now()
+	active, ok := line.Active(now)
+	if !ok {
+		return nil // a line ends when its last key is retired; asking for it makes a new one
+	}
+	pending, ok := line.Pending()
+	if !ok {
+		return s.publish(ctx, purpose, algorithm)
+	}
+	if now.Sub(active.ActivateAt) < every || line.Planned(now, now.Add(every)) {
+		return nil
+	}
+	pending.ActivateAt = s.readyAt(pending, now)
+	_, err := s.replace(ctx, "schedule", pending, "")
+	return err
+}
+
+// readyAt is when a pending key has been published for long enough to sign. One
+// that says it was made in the future was made by a clock that was wrong; it
+// counts as new.
+func (s *Service) readyAt(pending iam.Key, now time.Time) time.Time {
+	published := pending.CreatedAt
+	if published.After(now) {
+		published = now
+	}
+	if ready := published.Add(s.publishAhead); ready.After(now) {
+		return ready
+	}
+	return now
+}
+
+// publish adds a pending key to a line that has none.
+func (s *Service) publish(ctx context.Context, purpose iam.Purpose, algorithm string) error {
+	add, err := s.generate(purpose, algorithm)
+	if err != nil {
+		return err
+	}
+	if err := s.records.RotateKey(ctx, iam.KeyRotation{Add: &add}, s.event(iam.EventKeyAdded, "schedule", add)); err != nil {
+		return err
+	}
+	return s.Reload(ctx)
+}
+
+// erase removes the secrets of keys that were superseded or retired long ago.
+// The public halves stay.
+func (s *Service) erase(ctx context.Context) error {
+	snap, now := s.snapshot.Load(), s.now()
+	for _, k := range snap.keys {
+		if !k.RemovedAt.IsZero() || stateOf(snap.keys, k, now.Add(-keepSecrets)) != iam.Removed {
+			continue
+		}
+		if err := s.records.EraseKey(ctx, k.ID, s.event(iam.EventKeyErased, "schedule", k)); err != nil {
+			return fmt.Errorf("erase key %s: %w", k.ID, err)
+		}
+	}
+	return nil
+}
+
+// Confirm says that the keys in memory are those in the store now: the watcher
+// looked, and nothing had changed.
+func (s *Service) Confirm() { s.confirmed.Store(s.now().UnixNano()) }
+
+// refresh reads the keys again when nobody confirmed them for too long, or the
+// clock moved. A key that cannot be confirmed does not sign.
+func (s *Service) refresh(ctx context.Context) error {
+	if s.fresh() {
+		return nil
+	}
+	s.create.Lock()
+	defer s.create.Unlock()
+	if s.fresh() {
+		return nil
+	}
+	return s.Reload(ctx)
+}
+
+func (s *Service) fresh() bool {
+	age := s.now().UnixNano() - s.confirmed.Load()
+	return age < int64(staleAfter) && age > -int64(staleAfter)
+}
