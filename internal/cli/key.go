@@ -27,11 +27,11 @@ published, so that every verifier knows it before it signs.`,
 // key-encryption key: of the configuration, or of a dev folder.
 func (a *app) ring(ctx context.Context, work func(context.Context, *keys.Service, string) error) error {
 	return a.enter(ctx, func(ctx context.Context, o office) error {
-		kek, ahead, err := a.kek(ctx)
+		keks, ahead, err := a.keks(ctx)
 		if err != nil {
 			return err
 		}
-		service, err := keys.Open(ctx, keys.Config{Records: o.db, KEKs: []keys.KEK{kek}, PublishAhead: ahead})
+		service, err := keys.Open(ctx, keys.Config{Records: o.db, KEKs: keks, PublishAhead: ahead})
 		if err != nil {
 			return explainSealed(err)
 		}
@@ -39,28 +39,26 @@ func (a *app) ring(ctx context.Context, work func(context.Context, *keys.Service
 	})
 }
 
-func (a *app) kek(ctx context.Context) (keys.KEK, time.Duration, error) {
+// keks are the key-encryption keys of the folder that the flags name, the one
+// that seals first, and how long its keys are published ahead.
+func (a *app) keks(ctx context.Context) ([]keys.KEK, time.Duration, error) {
 	dir, err := a.folder()
 	if err != nil {
-		return keys.KEK{}, 0, err
+		return nil, 0, err
 	}
 	if demo.IsDevFolder(dir) {
 		kek, err := demo.ReadKEK(dir)
-		return kek, 0, err
+		return []keys.KEK{kek}, 0, err
 	}
 	if a.data != "" {
-		return keys.KEK{}, 0, usagef("keys are sealed with a key-encryption key that is not in the data folder. Name the configuration with --config instead of --data")
+		return nil, 0, usagef("keys are sealed with a key-encryption key that is not in the data folder. Name the configuration with --config instead of --data")
 	}
 	settings, err := a.settings()
 	if err != nil {
-		return keys.KEK{}, 0, err
+		return nil, 0, err
 	}
-	raw, err := settings.KeyEncryptionKey.Read(ctx)
-	if err != nil {
-		return keys.KEK{}, 0, err
-	}
-	kek, err := keys.NewKEK(raw)
-	return kek, keys.DefaultPublishAhead, err
+	all, err := keyEncryptionKeys(ctx, settings)
+	return all, keys.DefaultPublishAhead, err
 }
 
 func when(t time.Time) string {

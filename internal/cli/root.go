@@ -109,11 +109,11 @@ Begin with:  gatehouse dev`,
 	}
 	root.SetVersionTemplate("gatehouse {{.Version}}\n")
 	root.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "admin", Title: "Administer, also while a server runs:"})
-	for _, c := range []*cobra.Command{a.devCommand(), a.serveCommand()} {
+	for _, c := range []*cobra.Command{a.devCommand(), a.initCommand(), a.serveCommand()} {
 		c.GroupID = "run"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{a.apiCommand(), a.roleCommand(), a.userCommand(), a.clientCommand(), a.serviceAccountCommand(), a.keyCommand()} {
+	for _, c := range []*cobra.Command{a.apiCommand(), a.roleCommand(), a.userCommand(), a.clientCommand(), a.serviceAccountCommand(), a.keyCommand(), a.kekCommand(), a.setupCommand()} {
 		c.GroupID = "admin"
 		root.AddCommand(c)
 	}

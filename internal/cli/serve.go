@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,11 +28,20 @@ func (a *app) serveCommand() *cobra.Command {
   issuer: https://auth.example.com
   listen: :443
   data: /var/lib/gatehouse
-  tls: { cert: /etc/gatehouse/cert.pem, key: /etc/gatehouse/key.pem }
+  tls: { acme: { accept_terms: true } }
   key_encryption_key: { file: /etc/gatehouse/kek }
 
-The key-encryption key is 32 random bytes in base64 (openssl rand -base64 32),
-outside the data folder. Without it the server does not start.`,
+"gatehouse init" writes such a file, with a comment for each setting. The
+key-encryption key lies outside the data folder; without it the server does not
+start. Certificates come from an ACME authority or from files:
+
+  tls: { cert: /etc/gatehouse/cert.pem, key: /etc/gatehouse/key.pem }
+
+or from a proxy in front, whose addresses alone may then connect:
+
+  proxy: { addresses: [10.0.0.5] }
+
+Without any of these the server answers on loopback only.`,
 		Example: `  gatehouse serve --config gatehouse.yaml
   GATEHOUSE_CONFIG=/etc/gatehouse/gatehouse.yaml gatehouse serve`,
 		Args: cobra.NoArgs,
@@ -44,21 +57,20 @@ func (a *app) serve(c *cobra.Command) error {
 	if demo.IsDevFolder(settings.Data) {
 		return usagef("%s is a folder of `gatehouse dev`, whose secrets lie in it in the clear. Use another data folder", settings.Data)
 	}
-	raw, err := settings.KeyEncryptionKey.Read(c.Context())
-	if err != nil {
-		return err
-	}
-	kek, err := keys.NewKEK(raw)
+	keks, err := keyEncryptionKeys(c.Context(), settings)
 	if err != nil {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(a.Err, nil))
-	parts, err := server.Assemble(c.Context(), server.Config{Issuer: settings.Issuer, Dir: settings.Data, KEKs: []keys.KEK{kek}, PublishAhead: keys.DefaultPublishAhead, Logger: logger})
+	parts, err := server.Assemble(c.Context(), server.Config{
+		Issuer: settings.Issuer, Dir: settings.Data, KEKs: keks, Proxies: proxies(settings), Logger: logger,
+		PublishAhead: keys.DefaultPublishAhead, RotateEvery: time.Duration(settings.Keys.RotateEvery),
+	})
 	if err != nil {
 		return explainSealed(err)
 	}
 	defer parts.Close()
-	listener, err := listen(settings)
+	listener, err := listen(settings, parts, keks, logger)
 	if err != nil {
 		return err
 	}
@@ -66,15 +78,52 @@ func (a *app) serve(c *cobra.Command) error {
 	return parts.Run(c.Context(), listener)
 }
 
-func listen(settings config.Config) (net.Listener, error) {
+// keyEncryptionKeys reads the key that seals, and after it those that may still
+// open.
+func keyEncryptionKeys(ctx context.Context, settings config.Config) ([]keys.KEK, error) {
+	var keks []keys.KEK
+	for _, source := range append([]config.KeySource{settings.KeyEncryptionKey}, settings.OldKeyEncryptionKeys...) {
+		raw, err := source.Read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		kek, err := keys.NewKEK(raw)
+		if err != nil {
+			return nil, err
+		}
+		keks = append(keks, kek)
+	}
+	return keks, nil
+}
+
+func proxies(settings config.Config) []netip.Prefix {
+	var prefixes []netip.Prefix
+	for _, p := range settings.Proxy.Addresses {
+		prefixes = append(prefixes, p.Prefix)
+	}
+	return prefixes
+}
+
+func listen(settings config.Config, parts *server.Parts, keks []keys.KEK, logger *slog.Logger) (net.Listener, error) {
 	listener, err := net.Listen("tcp", settings.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("%w. Choose another address with listen: in the configuration", err)
 	}
-	if settings.TLS.Cert == "" {
-		return listener, nil
+	behind := proxies(settings)
+	listener = server.Limit(listener, server.Limits{
+		Connections: settings.Limits.Connections,
+		PerAddress:  settings.Limits.ConnectionsPerAddress,
+		Exempt: func(a netip.Addr) bool {
+			return slices.ContainsFunc(behind, func(p netip.Prefix) bool { return p.Contains(a) })
+		},
+	}, logger)
+	switch {
+	case settings.TLS.ACME.Given():
+		return parts.ListenACME(listener, server.ACME{Email: settings.TLS.ACME.Email, Directory: settings.TLS.ACME.Directory}, keks)
+	case settings.TLS.Cert != "":
+		return server.ListenTLS(listener, settings.TLS.Cert, settings.TLS.Key)
 	}
-	return server.ListenTLS(listener, settings.TLS.Cert, settings.TLS.Key)
+	return listener, nil
 }
 
 // explainSealed says what to do about keys that do not open.

@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -22,19 +26,113 @@ type Config struct {
 	Listen string `yaml:"listen"`
 	// Data is the data folder.
 	Data string `yaml:"data"`
-	// TLS names certificate and key files; without them only loopback is served.
+	// TLS says where certificates come from. Without it only loopback is served,
+	// or the proxy that Proxy names.
 	TLS TLS `yaml:"tls"`
+	// Proxy names the proxy that terminates TLS in front of this server.
+	Proxy Proxy `yaml:"proxy"`
 	// KeyEncryptionKey says where the key comes from that seals all others.
 	KeyEncryptionKey KeySource `yaml:"key_encryption_key"`
+	// OldKeyEncryptionKeys may still open what they sealed, until
+	// `gatehouse kek rotate` has sealed it anew.
+	OldKeyEncryptionKeys []KeySource `yaml:"old_key_encryption_keys"`
+	// Keys says how signing and sealing keys live.
+	Keys Keys `yaml:"keys"`
+	// Limits bound what strangers can make this server hold.
+	Limits Limits `yaml:"limits"`
 
 	path  string
 	lines map[string]int
 }
 
-// TLS names PEM files.
+// TLS is PEM files, or an ACME authority that issues certificates for the
+// issuer's host (RFC 8555).
 type TLS struct {
 	Cert string `yaml:"cert"`
 	Key  string `yaml:"key"`
+	ACME ACME   `yaml:"acme"`
+}
+
+// ACME is an account at a certificate authority. Certificates are renewed by
+// themselves and kept, sealed, in the database.
+type ACME struct {
+	// AcceptTerms must be true: it agrees to the authority's terms of service.
+	AcceptTerms bool `yaml:"accept_terms"`
+	// Email is where the authority writes to about the account. Optional.
+	Email string `yaml:"email"`
+	// Directory is the authority's URL; empty: Let's Encrypt.
+	Directory string `yaml:"directory"`
+}
+
+// Given tells whether certificates come from ACME.
+func (a ACME) Given() bool { return a != ACME{} }
+
+// Given tells whether this server terminates TLS itself.
+func (t TLS) Given() bool { return t.Cert != "" || t.Key != "" || t.ACME.Given() }
+
+// Proxy is the one in front of this server. Only its addresses may connect,
+// because what they say about the client is believed.
+type Proxy struct {
+	// Addresses are IP addresses or prefixes, such as 10.0.0.5 or 10.0.0.0/24.
+	Addresses []Prefix `yaml:"addresses"`
+}
+
+// Keys is the life of keys.
+type Keys struct {
+	// RotateEvery is how long a key signs before the next one takes over; 0: 30 days.
+	RotateEvery Duration `yaml:"rotate_every"`
+}
+
+// Limits of the listener; 0 stands for the default.
+type Limits struct {
+	// Connections that are open at once, in total; 4096 by default.
+	Connections int `yaml:"connections"`
+	// ConnectionsPerAddress of one client, 256 by default. Proxies are exempt.
+	ConnectionsPerAddress int `yaml:"connections_per_address"`
+}
+
+// Duration is a time span such as 12h or 30d.
+type Duration time.Duration
+
+// UnmarshalYAML reads what time.ParseDuration reads, and days.
+func (d *Duration) UnmarshalYAML(node *yaml.Node) error {
+	text := node.Value
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err != nil {
+			return typeFault(node, "%q is not a time span such as 12h or 30d", text)
+		}
+		*d = Duration(time.Duration(n) * 24 * time.Hour)
+		return nil
+	}
+	parsed, err := time.ParseDuration(text)
+	if err != nil {
+		return typeFault(node, "%q is not a time span such as 12h or 30d", text)
+	}
+	*d = Duration(parsed)
+	return nil
+}
+
+// typeFault is a fault that does not end the reading of the others.
+func typeFault(node *yaml.Node, format string, args ...any) error {
+	return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: "+format, append([]any{node.Line}, args...)...)}}
+}
+
+// Prefix is an IP address, or a prefix of addresses.
+type Prefix struct{ netip.Prefix }
+
+// UnmarshalYAML reads 10.0.0.5, 10.0.0.0/24, 2001:db8::/32.
+func (p *Prefix) UnmarshalYAML(node *yaml.Node) error {
+	if address, err := netip.ParseAddr(node.Value); err == nil {
+		p.Prefix = netip.PrefixFrom(address, address.BitLen())
+		return nil
+	}
+	prefix, err := netip.ParsePrefix(node.Value)
+	if err != nil {
+		return typeFault(node, "%q is not an IP address or prefix such as 10.0.0.5 or 10.0.0.0/24", node.Value)
+	}
+	p.Prefix = prefix.Masked()
+	return nil
 }
 
 // KeySource is exactly one place a secret comes from.
@@ -69,7 +167,8 @@ func Parse(path string, content []byte, environment func(string) string) (Config
 	c := Config{path: path, lines: map[string]int{}}
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	decoder.KnownFields(true)
-	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+	var wrong *yaml.TypeError
+	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) && !errors.As(err, &wrong) {
 		return Config{}, fmt.Errorf("%s: %s", path, strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", ""))
 	}
 	var document yaml.Node
@@ -86,8 +185,28 @@ func Parse(path string, content []byte, environment func(string) string) (Config
 		c.Listen = "localhost:8080"
 	}
 	c.resolve()
-	return c, c.check()
+	return c, errors.Join(c.misread(wrong), c.check())
 }
+
+// misread are the words and values that YAML did not understand. They do not
+// hide the other faults.
+func (c Config) misread(wrong *yaml.TypeError) error {
+	if wrong == nil {
+		return nil
+	}
+	var faults []error
+	for _, text := range wrong.Errors {
+		line, what, found := strings.Cut(strings.TrimPrefix(text, "line "), ": ")
+		if !found {
+			line, what = "0", text
+		}
+		what = unknownField.ReplaceAllString(what, "there is no setting $1")
+		faults = append(faults, fmt.Errorf("%s:%s: %s", c.path, line, what))
+	}
+	return errors.Join(faults...)
+}
+
+var unknownField = regexp.MustCompile(`^field (\S+) not found in type .*$`)
 
 func collectLines(node *yaml.Node, prefix string, into map[string]int) {
 	if node.Kind != yaml.MappingNode {
@@ -103,7 +222,11 @@ func collectLines(node *yaml.Node, prefix string, into map[string]int) {
 // resolve makes paths relative to the file, not to where the command runs.
 func (c *Config) resolve() {
 	dir := filepath.Dir(c.path)
-	for _, p := range []*string{&c.Data, &c.TLS.Cert, &c.TLS.Key, &c.KeyEncryptionKey.File} {
+	paths := []*string{&c.Data, &c.TLS.Cert, &c.TLS.Key, &c.KeyEncryptionKey.File}
+	for i := range c.OldKeyEncryptionKeys {
+		paths = append(paths, &c.OldKeyEncryptionKeys[i].File)
+	}
+	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -127,19 +250,64 @@ func (c Config) check() error {
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		fault("listen", "%q is not of the form HOST:PORT", c.Listen)
-	} else if c.TLS.Cert == "" && !loopbackAddress(c.Listen) {
-		fault("listen", "%s can be reached by other machines, so tls.cert and tls.key are required; without them use localhost:PORT", c.Listen)
+	} else if !c.TLS.Given() && len(c.Proxy.Addresses) == 0 && !loopbackAddress(c.Listen) {
+		fault("listen", "%s can be reached by other machines. Name certificates with tls, or the proxy that terminates TLS with proxy.addresses; without either use localhost:PORT", c.Listen)
 	}
-	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
-		fault("tls", "cert and key come together")
-	}
-	if strings.HasPrefix(c.Issuer, "http:") && c.TLS.Cert != "" {
-		fault("issuer", "is http, but tls serves https")
-	}
+	c.checkTLS(fault)
 	if err := c.KeyEncryptionKey.check(c.Data); err != nil {
 		fault("key_encryption_key", "%s", err)
 	}
+	for _, old := range c.OldKeyEncryptionKeys {
+		if err := old.check(c.Data); err != nil {
+			fault("old_key_encryption_keys", "%s", err)
+		}
+	}
+	if every := time.Duration(c.Keys.RotateEvery); every != 0 && (every < minRotateEvery || every > maxRotateEvery) {
+		fault("keys.rotate_every", "%s is not between 2 days and 365 days", every)
+	}
+	if c.Limits.Connections < 0 || c.Limits.ConnectionsPerAddress < 0 {
+		fault("limits", "a limit is a positive number; leave it out for the default")
+	}
 	return errors.Join(faults...)
+}
+
+// A key is published for a day before it signs; sooner than every two days the
+// next rotation would be planned before the last one is done.
+const (
+	minRotateEvery = 2 * 24 * time.Hour
+	maxRotateEvery = 365 * 24 * time.Hour
+)
+
+func (c Config) checkTLS(fault func(name, format string, args ...any)) {
+	acme := c.TLS.ACME
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		fault("tls", "cert and key come together")
+	}
+	if acme.Given() && c.TLS.Cert != "" {
+		fault("tls", "certificates come from files or from acme, not from both")
+	}
+	if acme.Given() && !acme.AcceptTerms {
+		fault("tls.acme", "accept_terms: true is required: it agrees to the certificate authority's terms of service")
+	}
+	if acme.Directory != "" && !strings.HasPrefix(acme.Directory, "https://") {
+		fault("tls.acme.directory", "%q must be https", acme.Directory)
+	}
+	issuer, err := url.Parse(c.Issuer)
+	if err != nil {
+		return // reported for the issuer
+	}
+	if acme.Given() && (net.ParseIP(issuer.Hostname()) != nil || !strings.Contains(issuer.Hostname(), ".")) {
+		fault("tls.acme", "certificates are issued for a domain name; the issuer %s has none", c.Issuer)
+	}
+	if issuer.Scheme == "http" && c.TLS.Given() {
+		fault("issuer", "is http, but tls serves https")
+	}
+	if len(c.Proxy.Addresses) > 0 && c.TLS.Given() {
+		fault("proxy", "the proxy terminates TLS, so leave out tls here; or leave out the proxy")
+	}
+	if len(c.Proxy.Addresses) > 0 && issuer.Scheme == "http" {
+		fault("proxy", "the issuer is what clients see of the proxy, so it must be https")
+	}
 }
 
 // checkIssuer wants https without path, query or fragment; http on loopback.

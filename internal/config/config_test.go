@@ -2,10 +2,12 @@ package config_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/config"
 )
@@ -33,7 +35,22 @@ func TestFaultsAreReportedAtOnceWithTheirLines(t *testing.T) {
 		{"no key", strings.Replace(good, "{ env: KEK }", "{}", 1), "g.yaml:4: key_encryption_key: name exactly one"},
 		{"two keys", strings.Replace(good, "env: KEK", "env: KEK, file: /x", 1), "exactly one"},
 		{"key in the data folder", strings.Replace(good, "env: KEK", "file: /var/lib/gatehouse/kek", 1), "inside the data folder"},
-		{"unknown word", good + "isuer: x\n", "isuer"},
+		{"an old key in the data folder", good + "old_key_encryption_keys: [{ file: /var/lib/gatehouse/kek }]\n", "g.yaml:5: old_key_encryption_keys: the file lies inside"},
+		{"files and ACME", good + "tls: { cert: x, key: y, acme: { accept_terms: true } }\n", "g.yaml:5: tls: certificates come from files or from acme"},
+		{"ACME without terms", good + "tls:\n  acme: { email: a@example.com }\n", "g.yaml:6: tls.acme: accept_terms: true is required"},
+		{"ACME over http", good + "tls:\n  acme:\n    accept_terms: true\n    directory: http://acme.example.com\n", "g.yaml:8: tls.acme.directory:"},
+		{"ACME for an address", strings.Replace(good, "auth.example.com", "192.0.2.1", 1) + "tls: { acme: { accept_terms: true } }\n", "a domain name"},
+		{"http and TLS", strings.Replace(good, "https://auth.example.com", "http://localhost:8080", 1) + "tls: { cert: x, key: y }\n", "is http, but tls serves https"},
+		{"a proxy and TLS", good + "proxy: { addresses: [10.0.0.5] }\ntls: { cert: x, key: y }\n", "g.yaml:5: proxy: the proxy terminates TLS"},
+		{"a proxy for http", strings.Replace(good, "https://auth.example.com", "http://localhost:8080", 1) + "proxy: { addresses: [10.0.0.5] }\n", "it must be https"},
+		{"a proxy by name", good + "proxy: { addresses: [proxy.example.com] }\n", "not an IP address or prefix"},
+		{"rotation too often", good + "keys: { rotate_every: 1h }\n", "g.yaml:5: keys.rotate_every: 1h0m0s is not between"},
+		{"rotation never", good + "keys: { rotate_every: 3650d }\n", "keys.rotate_every"},
+		{"rotation that is no time", good + "keys: { rotate_every: monthly }\n", "g.yaml:5: \"monthly\" is not a time span"},
+		{"a limit below zero", good + "limits: { connections: -1 }\n", "g.yaml:5: limits:"},
+		{"unknown word", good + "isuer: x\n", "g.yaml:5: there is no setting isuer"},
+		{"unknown word among others", "isuer: x\ndata: /x\n", "g.yaml: issuer: is required"},
+		{"a list for a word", good + "limits: { connections: [1] }\n", "g.yaml:5: cannot unmarshal"},
 		{"a word twice", good + "data: /x\n", "already defined"},
 		{"not YAML", "{", "g.yaml"},
 	} {
@@ -48,6 +65,19 @@ func TestFaultsAreReportedAtOnceWithTheirLines(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), all) {
 			t.Errorf("%s is not among the faults: %v", all, err)
 		}
+	}
+}
+
+func TestAProxyMayBeReachedByOtherMachines(t *testing.T) {
+	c, err := config.Parse("g.yaml", []byte(strings.Replace(good, "localhost:8080", "':8080'", 1)+"proxy: { addresses: [10.0.0.5, 10.1.2.3/16, '2001:db8::/32'] }\nkeys: { rotate_every: 90d }\n"), none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(c.Proxy.Addresses); got != "[10.0.0.5/32 10.1.0.0/16 2001:db8::/32]" {
+		t.Errorf("addresses %s", got)
+	}
+	if time.Duration(c.Keys.RotateEvery) != 90*24*time.Hour {
+		t.Errorf("rotate every %s", time.Duration(c.Keys.RotateEvery))
 	}
 }
 

@@ -20,11 +20,14 @@ func Secure(h http.Handler) http.Handler {
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		header.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
 		if r.TLS != nil {
-			header.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+			header.Set("Strict-Transport-Security", strictTransport)
 		}
 		h.ServeHTTP(w, r)
 	})
 }
+
+// strictTransport is two years of https only (RFC 6797).
+const strictTransport = "max-age=63072000; includeSubDomains"
 
 // Host answers 421 unless the Host header is the issuer's (C22): a page that
 // rebinds its name to our address must not read anything. On a loopback
@@ -35,9 +38,8 @@ func Host(issuer string, h http.Handler) http.Handler {
 		panic("respond: issuer was checked before: " + err.Error())
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		exempt := r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
 		switch {
-		case exempt || sameHost(u, r.Host):
+		case exempt(r) || sameHost(u, r.Host):
 			h.ServeHTTP(w, r)
 		case byAddress(u, r) && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 			http.Redirect(w, r, issuer+r.URL.RequestURI(), http.StatusPermanentRedirect)
@@ -46,6 +48,9 @@ func Host(issuer string, h http.Handler) http.Handler {
 		}
 	})
 }
+
+// exempt are the health checks, which balancers send by address.
+func exempt(r *http.Request) bool { return r.URL.Path == "/healthz" || r.URL.Path == "/readyz" }
 
 // sameHost compares host and port; the scheme's default port may be left out.
 func sameHost(issuer *url.URL, host string) bool {

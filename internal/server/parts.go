@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/api"
@@ -14,9 +15,11 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
+	"github.com/gatehouse-auth/gatehouse/internal/page"
 	"github.com/gatehouse-auth/gatehouse/internal/respond"
 	"github.com/gatehouse-auth/gatehouse/internal/store"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
 // Config of an authority. Issuer, Dir and KEKs are required.
@@ -28,6 +31,8 @@ type Config struct {
 	RotateEvery  time.Duration // how long a key signs; 0: keys.DefaultRotateEvery
 	Now          func() time.Time
 	Logger       *slog.Logger
+	// Proxies terminate TLS in front of this server; nil: nobody does.
+	Proxies []netip.Prefix
 	// Home answers what no endpoint does; nil: 404.
 	Home http.Handler
 }
@@ -37,6 +42,7 @@ type Parts struct {
 	Store     *store.Copies
 	Keys      *keys.Service
 	Directory *directory.Service
+	Setup     *directory.Setup
 	Logins    *login.Service
 	Tokens    *token.Service
 	Handler   http.Handler
@@ -78,6 +84,7 @@ func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
+	p.Setup = directory.NewSetup(p.Directory, p.Store)
 	p.Logins, err = login.New(login.Config{Users: p.Store, Passwords: passwords, Now: c.Now})
 	if err != nil {
 		return err
@@ -101,7 +108,13 @@ func (p *Parts) routes(c Config) error {
 		c.Home = http.HandlerFunc(respond.NotFound)
 	}
 	mux.Handle("/", c.Home)
-	p.Handler = respond.Identify(respond.Secure(respond.Host(c.Issuer, mux)))
+	mux.Handle("/setup", web.Setup(p.Setup, c.Logger))
+	mux.Handle("GET /assets/gatehouse.css", page.Stylesheet())
+	h := respond.Secure(respond.Host(c.Issuer, mux))
+	if len(c.Proxies) > 0 {
+		h = respond.Proxied(c.Proxies, h)
+	}
+	p.Handler = respond.Identify(h)
 	return nil
 }
 

@@ -22,6 +22,13 @@ const (
 	shutdownGrace = 5 * time.Second
 )
 
+// Limits of one request and one connection.
+const (
+	maxBodyBytes   = 1 << 20 // forms are bounded further where they are read
+	maxHeaderBytes = 32 << 10
+	maxStreams     = 100 // requests at once on one HTTP/2 connection
+)
+
 // Run serves the authority on listeners until ctx ends, then finishes open
 // requests for at most shutdownGrace. It does not close the parts.
 func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
@@ -39,12 +46,13 @@ func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
 // until ctx ends.
 func Serve(ctx context.Context, h http.Handler, logger *slog.Logger, listeners ...net.Listener) error {
 	s := &http.Server{
-		Handler:           h,
+		Handler:           http.MaxBytesHandler(h, maxBodyBytes),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
+		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, len(listeners))

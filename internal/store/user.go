@@ -19,13 +19,17 @@ func scanUser(row interface{ Scan(...any) error }) (iam.User, error) {
 // CreateUser stores a new user with its roles, at epoch 1.
 func (db *DB) CreateUser(ctx context.Context, u iam.User, events ...iam.Event) error {
 	return db.change(ctx, "user", string(u.ID), events, func(ctx context.Context, tx *txn) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO users (`+userColumns+`) VALUES ($1, $2, $3, $4, $5, $6, 1, $7, 1, $8)`,
-			u.ID, u.Username, u.Email, u.Name, text(u.Attributes), u.PasswordHash, u.Disabled, micros(db.now()))
-		if err != nil {
-			return err
-		}
-		return writeUserRoles(ctx, tx, u)
+		return db.insertUser(ctx, tx, u)
 	})
+}
+
+func (db *DB) insertUser(ctx context.Context, tx *txn, u iam.User) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO users (`+userColumns+`) VALUES ($1, $2, $3, $4, $5, $6, 1, $7, 1, $8)`,
+		u.ID, u.Username, u.Email, u.Name, text(u.Attributes), u.PasswordHash, u.Disabled, micros(db.now()))
+	if err != nil {
+		return err
+	}
+	return writeUserRoles(ctx, tx, u)
 }
 
 func writeUserRoles(ctx context.Context, tx *txn, u iam.User) error {

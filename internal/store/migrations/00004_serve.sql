@@ -14,7 +14,15 @@ CREATE TABLE sealed (
   PRIMARY KEY (purpose, id)
 );
 
+-- The one-time code for the first administrator: one row at most.
+CREATE TABLE setup (
+  id        INTEGER PRIMARY KEY,
+  code_hash TEXT NOT NULL,
+  expires   BIGINT NOT NULL
+);
+
 -- +goose Down
+DROP TABLE setup;
 DROP TABLE sealed;
 DROP INDEX grants_expires;
 DROP INDEX grants_revoked;

@@ -1,0 +1,99 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"text/template"
+)
+
+// Draft is what `gatehouse init` knows about a new installation.
+type Draft struct {
+	Issuer  string
+	Listen  string
+	Data    string
+	KeyFile string
+	Cert    string   // with Key: certificates from files
+	Key     string   //
+	ACME    bool     // certificates from Let's Encrypt
+	Email   string   // of the ACME account
+	Proxy   []string // addresses of the proxy that terminates TLS
+}
+
+// Write renders a draft as a configuration file with a comment for each
+// setting, and checks it like any other.
+func (d Draft) Write(path string) ([]byte, error) {
+	var b bytes.Buffer
+	if err := draft.Execute(&b, d); err != nil {
+		return nil, fmt.Errorf("write the configuration: %w", err)
+	}
+	_, err := Parse(path, b.Bytes(), func(string) string { return "" })
+	return b.Bytes(), err
+}
+
+var draft = template.Must(template.New("gatehouse.yaml").Funcs(template.FuncMap{"quote": quote, "join": func(all []string) string {
+	quoted := make([]string, len(all))
+	for i, one := range all {
+		quoted[i] = quote(one)
+	}
+	return strings.Join(quoted, ", ")
+}}).Parse(`# Configuration of Gatehouse. Paths are relative to this file.
+# Check it by starting: gatehouse serve --config THIS-FILE
+
+# The URL that clients reach this server by. Every token names it, so it can
+# never change.
+issuer: {{quote .Issuer}}
+
+# The address this server answers on.
+listen: {{quote .Listen}}
+
+# The folder for the database. Back it up together with this file.
+data: {{quote .Data}}
+
+# What seals the keys in the database: 32 random bytes in base64. Keep it outside
+# the data folder, and a copy of it elsewhere: without it the database opens
+# nothing. Instead of file: env: NAME, credential: NAME (systemd), or
+# command: [vault, kv, get, -field=kek, secret/gatehouse]
+key_encryption_key: { file: {{quote .KeyFile}} }
+{{if .Cert}}
+# The certificate and its key, PEM. Restart after they are renewed.
+tls: { cert: {{quote .Cert}}, key: {{quote .Key}} }
+{{else if .ACME}}
+# Certificates from Let's Encrypt, renewed by themselves and kept sealed in the
+# database. Port 443 of the issuer's host must reach this server.
+tls:
+  acme:
+    accept_terms: true # of the certificate authority
+{{- if .Email}}
+    email: {{quote .Email}} # told about problems with the account
+{{- end}}
+    # directory: https://acme.example.com/directory # another authority
+{{else if .Proxy}}
+# The addresses of the proxy that terminates TLS. Nobody else may connect, and
+# what the proxy says in X-Forwarded-For is believed. It must pass the Host
+# header on.
+proxy: { addresses: [{{join .Proxy}}] }
+{{else}}
+# Without TLS this server answers on loopback only. For other machines choose one:
+# tls: { acme: { accept_terms: true } }          # certificates from Let's Encrypt
+# tls: { cert: ./cert.pem, key: ./key.pem }      # certificates from files
+# proxy: { addresses: [10.0.0.5] }               # a proxy terminates TLS
+{{end}}
+# How long a key signs before the next one takes over.
+# keys: { rotate_every: 30d }
+
+# Connections that may be open at once.
+# limits: { connections: 4096, connections_per_address: 256 }
+`))
+
+// quote leaves plain words alone and puts others in single quotes, which YAML
+// reads literally.
+func quote(s string) string {
+	plain := s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./_-:", r)
+	}) && !strings.HasPrefix(s, ":") && !strings.HasPrefix(s, "-") && !strings.HasSuffix(s, ":")
+	if plain {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
+}

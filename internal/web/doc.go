@@ -1,0 +1,2 @@
+// Package web has the endpoints for people: pages and the forms on them.
+package web
