@@ -149,8 +149,10 @@ func TestServeWithACME(t *testing.T) {
 	}
 	visit := func(name string) (*tls.ConnectionState, error) {
 		client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
-			TLSClientConfig:   &tls.Config{RootCAs: ca.roots, ServerName: name},
-			DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return (&net.Dialer{}).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port)) },
+			TLSClientConfig: &tls.Config{RootCAs: ca.roots, ServerName: name},
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+			},
 			ForceAttemptHTTP2: true,
 		}}
 		defer client.CloseIdleConnections()
