@@ -339,3 +339,27 @@ func TestSecretsPrintAsRedacted(t *testing.T) {
 		t.Error("a short key-encryption key was taken")
 	}
 }
+
+// A key that was retired before its day never took over from anybody: what the
+// key before it signed stays valid when the next one takes over.
+func TestC24APlannedKeyThatWasRetiredSupersedesNothing(t *testing.T) {
+	r := newRing(t, 24*time.Hour)
+	first := r.signs()
+	planned, err := r.Rotate(ctx, "test", iam.TokenKeys, "ES256", keys.Planned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Retire(ctx, "test", planned.ID); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Advance(48 * time.Hour)
+	if r.signs() != first {
+		t.Fatal("another key signs")
+	}
+	if _, err := r.Rotate(ctx, "test", iam.TokenKeys, "ES256", keys.AtOnce); err != nil {
+		t.Fatal(err)
+	}
+	if r.signs() == first || !r.published(first) {
+		t.Error("the key that signed until now must be published until its tokens have expired")
+	}
+}
