@@ -101,7 +101,7 @@ func (s *Service) turn(ctx context.Context, clientID iam.ClientID, presented ref
 		return access{}, 0, fmt.Errorf("make refresh token: %w", err)
 	}
 	turn := iam.Turn{
-		Grant: presented.grant, Client: clientID, Gen: presented.gen, Grace: s.grace, NextMacKey: next,
+		Grant: presented.grant, Client: clientID, Gen: presented.gen, MacKey: presented.key, Grace: s.grace, NextMacKey: next,
 		UserEpoch: a.user.Epoch, ClientEpoch: a.client.Epoch, Event: a.event(iam.EventRefreshed),
 	}
 	grant, outcome, err := s.grants.TurnRefresh(ctx, turn)

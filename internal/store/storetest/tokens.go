@@ -118,7 +118,11 @@ func redeemRefusals(t *testing.T, b *bench) {
 
 func (b *bench) turn(g iam.Grant, gen int64, grace time.Duration) (iam.Grant, iam.TurnOutcome) {
 	b.t.Helper()
-	grant, outcome, err := b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: g.ClientID, Gen: gen, Grace: grace, NextMacKey: "mac2", UserEpoch: 1, ClientEpoch: 1, Event: event(iam.EventRefreshed)})
+	made := iam.KeyID("mac1")
+	if gen > 1 {
+		made = "mac2"
+	}
+	grant, outcome, err := b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: g.ClientID, Gen: gen, MacKey: made, Grace: grace, NextMacKey: "mac2", UserEpoch: 1, ClientEpoch: 1, Event: event(iam.EventRefreshed)})
 	b.must(err)
 	return grant, outcome
 }
@@ -231,15 +235,20 @@ func turnRefusals(t *testing.T, b *bench) {
 	if _, outcome := b.turn(iam.Grant{ID: "gr_none", ClientID: "app"}, 1, time.Second); outcome != iam.GrantEnded {
 		t.Errorf("no grant: %d", outcome)
 	}
-	_, outcome, err := b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: "app", Gen: 1, UserEpoch: 7, ClientEpoch: 1, Event: event("x")})
+	_, outcome, err := b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: "app", Gen: 1, MacKey: "mac1", UserEpoch: 7, ClientEpoch: 1, Event: event("x")})
 	b.must(err)
 	if outcome != iam.EpochChanged {
 		t.Errorf("an epoch that moved: %d", outcome)
 	}
-	_, outcome, err = b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: "app", Gen: 1, UserEpoch: 1, ClientEpoch: 7, Event: event("x")})
+	_, outcome, err = b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: "app", Gen: 1, MacKey: "mac1", UserEpoch: 1, ClientEpoch: 7, Event: event("x")})
 	b.must(err)
 	if outcome != iam.EpochChanged {
 		t.Errorf("the client's epoch moved: %d", outcome)
+	}
+	_, outcome, err = b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: "app", Gen: 1, MacKey: "mac2", UserEpoch: 1, ClientEpoch: 1, Event: event("x")})
+	b.must(err)
+	if outcome != iam.GrantEnded {
+		t.Errorf("a mac of another key: %d", outcome)
 	}
 	if live, _ := b.Grant(ctx, g.ID); live.Gen != 1 || !live.RevokedAt.IsZero() {
 		t.Errorf("a refusal changed the grant: %+v", live)
