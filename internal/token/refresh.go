@@ -133,7 +133,7 @@ func (s *Service) prepareTurn(ctx context.Context, clientID iam.ClientID, presen
 	if err != nil {
 		return access{}, err
 	}
-	asked := iam.Asked{Scopes: grant.Scopes, Resource: grant.Resource}
+	asked := iam.Asked{Scopes: grant.Scopes, Granted: true, Resource: grant.Resource}
 	if r.Resource != "" {
 		asked.Resource = r.Resource
 	}
