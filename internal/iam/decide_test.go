@@ -73,6 +73,7 @@ func TestDecide(t *testing.T) {
 		{name: "C4 nor by its scope", client: service, roles: []iam.Role{viewer}, asked: ask("stock:read"), denied: "target"},
 		{name: "C4 an API without scopes is for everybody", client: third, asked: iam.Asked{Resource: plain.Audience}, aud: plain.Audience, scopes: list("roles")},
 		{name: "C4 an API of one's own with the client's list of scopes", client: iam.Client{Type: iam.Service, Scopes: list("orders:read")}, roles: []iam.Role{editor}, aud: orders.Audience, scopes: list("orders:read"), shown: list("editor")},
+		{name: "C5 a scope that a role has of an API which does not define it", client: app, roles: []iam.Role{{Name: "odd", Scopes: []iam.RoleScope{{API: "orders", Scope: "stock:read"}}}}, asked: iam.Asked{Scopes: list("stock:read"), Resource: orders.Audience}, aud: orders.Audience, shown: list("odd")},
 		{name: "C6 a third party does not see roles", client: third, roles: []iam.Role{editor}, asked: ask("orders:read"), aud: orders.Audience, scopes: list("orders:read")},
 		{name: "C6 unless it was granted the scope roles", client: third, roles: []iam.Role{editor}, asked: ask("orders:read roles"), aud: orders.Audience, scopes: list("orders:read", "roles"), shown: list("editor")},
 		{name: "C6 only roles of this audience", client: app, roles: []iam.Role{viewer, keeper}, asked: ask("orders:read"), aud: orders.Audience, scopes: list("orders:read"), shown: list("viewer")},
@@ -120,7 +121,7 @@ func TestC5WhatAGrantKeeps(t *testing.T) {
 }
 
 func TestC8AttributesBecomeClaimsByName(t *testing.T) {
-	api := iam.API{Claims: []string{"tenant", "sub", "Roles"}}
+	api := iam.API{Claims: []string{"tenant", "sub", "Roles", "absent"}}
 	user := iam.User{Attributes: map[string]string{"tenant": "t1", "sub": "usr_other", "Roles": "admin", "hidden": "x"}}
 	got := iam.ClaimsFor(api, user)
 	if len(got) != 1 || got["tenant"] != "t1" {
