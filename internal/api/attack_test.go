@@ -53,3 +53,39 @@ func TestC4NoTokenForAnAPIThatTheClientHasNoScopeOf(t *testing.T) {
 	code := h.post("/oauth/authorize-challenge", with(challengeForm("ada"), "client_id", "narrow")).str("authorization_code")
 	wantError(t, h.post("/oauth/token", with(redeemForm(code), "client_id", "narrow", "resource", "https://stock.example.com")), http.StatusBadRequest, "invalid_target")
 }
+
+// A client that is deleted and made again under the same id is another client:
+// what the first one obtained stays ended.
+func TestC14AClientMadeAgainInheritsNothing(t *testing.T) {
+	h := newHouse(t)
+	ctx := context.Background()
+	code, login := h.code("ada", ""), h.login("ada", "")
+	app, err := h.parts.Store.Client(ctx, "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.parts.Directory.DeleteClient(ctx, "test", "app"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := h.parts.Directory.CreateClient(ctx, "test", app); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, h.post("/oauth/token", redeemForm(code)), http.StatusBadRequest, "invalid_grant")
+	wantError(t, h.refresh(login.str("refresh_token")), http.StatusBadRequest, "invalid_grant")
+	if h.active(login.str("access_token")) {
+		t.Error("the first client's access token is live")
+	}
+	next := h.login("ada", "").str("access_token")
+	rows, err := h.parts.Store.Revocations(ctx, 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		if ce := claimsOf(t, next)["ce"].(float64); r.Kind == iam.RevokeClient && r.Subject == "app" && ce < float64(r.MinEpoch) {
+			t.Errorf("a verifier that knows min_epoch %d would refuse the new client's token with ce %v", r.MinEpoch, ce)
+		}
+	}
+	if !h.active(next) {
+		t.Error("the new client's token is not live")
+	}
+}
