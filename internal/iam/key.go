@@ -129,12 +129,6 @@ func (k Key) tookOver(now time.Time) bool {
 	return !k.ActivateAt.IsZero() && !k.ActivateAt.After(now) && (k.RemovedAt.IsZero() || k.RemovedAt.After(k.ActivateAt))
 }
 
-// Published are the keys that verifiers shall know at now: pending, active and
-// retiring ones (C24).
-func (l Line) Published(now time.Time, overlap time.Duration) []Key {
-	return slices.DeleteFunc(slices.Clone([]Key(l)), func(k Key) bool { return l.State(k, now, overlap) == Removed })
-}
-
 // KeyRotation is one step in the life of a line, done in one transaction.
 type KeyRotation struct {
 	Activate   KeyID     // a pending key, or "" for none

@@ -363,3 +363,116 @@ func TestC24APlannedKeyThatWasRetiredSupersedesNothing(t *testing.T) {
 		t.Error("the key that signed until now must be published until its tokens have expired")
 	}
 }
+
+func (r *ring) pending() string {
+	r.t.Helper()
+	stored, err := r.db.Keys(ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	k, ok := iam.LineOf(stored, iam.TokenKeys, "ES256").Pending()
+	if !ok {
+		r.t.Fatal("no key is pending")
+	}
+	return string(k.ID)
+}
+
+// Each step takes exactly the key that it says, and the journal has it.
+func TestC24WhichKeyTakesOver(t *testing.T) {
+	r := newRing(t, 24*time.Hour)
+	first, known := r.signs(), r.pending()
+	r.clock.Advance(time.Minute)
+	next, err := r.Rotate(ctx, "test", iam.TokenKeys, "ES256", keys.AtOnce)
+	if err != nil || string(next.ID) != known || r.signs() != known {
+		t.Fatalf("--now: %s signs, want the key that was published before, %s: %v", r.signs(), known, err)
+	}
+	r.clock.Advance(time.Minute)
+	known = r.pending()
+	// A key that only verifies any more goes alone.
+	if _, err := r.Retire(ctx, "test", iam.KeyID(first)); err != nil || r.signs() != string(next.ID) || r.pending() != known || r.published(first) {
+		t.Errorf("retiring the old key touched the others: %v", err)
+	}
+	// A pending key that was published for long enough takes over now, not in the past.
+	r.clock.Advance(48 * time.Hour)
+	planned, err := r.Rotate(ctx, "test", iam.TokenKeys, "ES256", keys.Planned)
+	if err != nil || string(planned.ID) != known || !planned.ActivateAt.Equal(r.clock.Now()) || !r.published(string(next.ID)) {
+		t.Errorf("active from %s, want now: %v", planned.ActivateAt, err)
+	}
+	r.clock.Advance(time.Minute)
+	known = r.pending()
+	last, err := r.Retire(ctx, "test", planned.ID)
+	if err != nil || string(last.ID) != known || r.signs() != known {
+		t.Errorf("after the active key retired %s signs, want the pending one, %s: %v", r.signs(), known, err)
+	}
+	// A pending key that retires leaves the active one alone.
+	if _, err := r.Retire(ctx, "test", iam.KeyID(r.pending())); err != nil || r.signs() != known {
+		t.Errorf("retiring the pending key made another one sign: %v", err)
+	}
+	var unknown *iam.Invalid
+	if _, err := r.Retire(ctx, "test", planned.ID); !errors.As(err, &unknown) {
+		t.Errorf("retired twice: %v", err)
+	}
+	events, err := r.db.Events(ctx, 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[string]int{}
+	for _, e := range events {
+		if count[e.Kind]++; e.Subject == "" || e.Detail["purpose"] == "" {
+			t.Errorf("an event does not say which key: %+v", e)
+		}
+	}
+	if fmt.Sprint(count) != "map[key.added:10 key.retired:3 key.rotated:3]" {
+		t.Errorf("the journal has %v", count)
+	}
+}
+
+// A symmetric key that was retired, or whose time is over, makes and opens
+// nothing: no mac is ever made with an empty key.
+func TestC23RetiredSymmetricKeysAreUnusable(t *testing.T) {
+	r := newRing(t, 0)
+	mac, err := r.RefreshKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seal, sealed, err := r.SealCode([]byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Rotate(ctx, "test", iam.CodeKeys, "A256GCM", keys.AtOnce); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Advance(iam.CodeLife + iam.RevocationLeeway - time.Second)
+	if _, err := r.OpenCode(seal, sealed); err != nil {
+		t.Errorf("a rotated key opens its last codes: %v", err)
+	}
+	r.clock.Advance(2 * time.Second)
+	if _, err := r.OpenCode(seal, sealed); !errors.Is(err, keys.ErrUnusable) {
+		t.Errorf("after its last code has expired: %v", err)
+	}
+	if _, err := r.Retire(ctx, "test", mac); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []iam.KeyID{mac, "", "key_unknown"} {
+		if m, err := r.RefreshMAC(id, "m"); !errors.Is(err, keys.ErrUnusable) || m != nil {
+			t.Errorf("key %q: %x %v", id, m, err)
+		}
+	}
+	if again := r.open(0, r.kek); again != nil {
+		if _, err := again.RefreshMAC(mac, "m"); !errors.Is(err, keys.ErrUnusable) {
+			t.Errorf("after a restart: %v", err)
+		}
+	}
+}
+
+func TestPurposes(t *testing.T) {
+	for _, p := range []iam.Purpose{iam.TokenKeys, iam.CodeKeys, iam.RefreshKeys} {
+		if got, err := keys.ParsePurpose(string(p)); err != nil || got != p || keys.AlgorithmFor(p) == "" {
+			t.Errorf("%s: %s %v", p, got, err)
+		}
+	}
+	var invalid *iam.Invalid
+	if _, err := keys.ParsePurpose("tokens"); !errors.As(err, &invalid) {
+		t.Errorf("got %v", err)
+	}
+}
