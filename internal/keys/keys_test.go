@@ -476,3 +476,44 @@ func TestPurposes(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// slow is a store that takes its time to add keys.
+type slow struct {
+	*store.DB
+	began, release chan struct{}
+}
+
+func (s *slow) AddKeys(ctx context.Context, added []iam.Key, events ...iam.Event) error {
+	if added[0].Algorithm == "EdDSA" {
+		close(s.began)
+		<-s.release
+	}
+	return s.DB.AddKeys(ctx, added, events...)
+}
+
+// Nobody who signs waits for a line that is being made for somebody else.
+func TestSigningDoesNotWaitForAnotherLine(t *testing.T) {
+	r := newRing(t, 0)
+	db := &slow{DB: r.db, began: make(chan struct{}), release: make(chan struct{})}
+	s, err := keys.Open(ctx, keys.Config{Records: db, KEKs: []keys.KEK{r.kek}, Now: r.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := make(chan error, 1)
+	go func() { _, err := s.Signer(ctx, "EdDSA"); made <- err }()
+	<-db.began
+	signed := make(chan error, 1)
+	go func() { _, err := s.Signer(ctx, "ES256"); signed <- err }()
+	select {
+	case err := <-signed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("signing with a key that is there waits for one that is being made")
+	}
+	close(db.release)
+	if err := <-made; err != nil {
+		t.Error(err)
+	}
+}
