@@ -517,3 +517,73 @@ func TestSigningDoesNotWaitForAnotherLine(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// exec changes rows behind the back of a closed store and opens it again.
+func (r *ring) exec(statement string, args ...any) {
+	r.t.Helper()
+	if err := r.db.Close(); err != nil {
+		r.t.Fatal(err)
+	}
+	raw, err := sql.Open("sqlite", filepath.Join(r.dir, "gatehouse.db"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := raw.Exec(statement, args...); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := raw.Close(); err != nil {
+		r.t.Fatal(err)
+	}
+	if r.db, err = store.Open(ctx, store.Config{Dir: r.dir, Now: r.clock.Now}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func TestC23DamagedBlobs(t *testing.T) {
+	r := newRing(t, 0)
+	id, whole := r.signs(), ""
+	stored, err := r.db.Keys(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range stored {
+		if string(k.ID) == id {
+			whole = k.Sealed
+		}
+	}
+	parts := strings.Split(whole, ".")
+	for _, damaged := range []string{"", "v1", "v1." + r.kek.ID(), "v2" + whole[2:], whole + ".x", whole + "A", parts[0] + "." + parts[1] + ".!." + parts[3], parts[0] + "." + parts[1] + "." + parts[2] + ".!",
+		parts[0] + "." + parts[1] + "." + parts[2] + ".", parts[0] + "." + parts[1] + ".AAAA." + parts[3], parts[0] + "." + parts[1] + ".." + parts[2] + parts[3]} {
+		r.exec(`UPDATE keys SET sealed = $1 WHERE id = $2`, damaged, id)
+		if _, err := keys.Open(ctx, keys.Config{Records: r.db, KEKs: []keys.KEK{r.kek}, Now: r.clock.Now}); !errors.Is(err, keys.ErrSealed) {
+			t.Errorf("%.40s: %v", damaged, err)
+		}
+	}
+	r.exec(`UPDATE keys SET sealed = $1 WHERE id = $2`, whole, id)
+	r.open(0, r.kek)
+}
+
+// A key that was removed is not opened again: what it was sealed with may be gone.
+func TestC23RemovedKeysStayClosed(t *testing.T) {
+	r := newRing(t, 0)
+	first := r.signs()
+	if _, err := r.Retire(ctx, "test", iam.KeyID(first)); err != nil {
+		t.Fatal(err)
+	}
+	r.exec(`UPDATE keys SET sealed = 'v1.gone.AAAA.AAAA' WHERE id = $1`, first)
+	r.Service = r.open(0, r.kek)
+	if r.published(first) || r.signs() == first {
+		t.Error("a removed key is back after a restart")
+	}
+}
+
+func TestKEKSize(t *testing.T) {
+	for _, n := range []int{0, 16, 24, 31, 33, 64} {
+		if _, err := keys.NewKEK(make([]byte, n)); err == nil {
+			t.Errorf("a key-encryption key of %d bytes was taken", n)
+		}
+	}
+	if _, err := keys.Open(ctx, keys.Config{Records: &store.DB{}}); err == nil {
+		t.Error("keys without a key-encryption key")
+	}
+}
