@@ -271,3 +271,49 @@ func turnRefusals(t *testing.T, b *bench) {
 		t.Errorf("an idle grant: %d", outcome)
 	}
 }
+
+// Inside the grace every check is made again: what ended since the rotation
+// gets no second answer.
+func turnGraceChecks(t *testing.T, b *bench) {
+	const grace = 10 * time.Second
+	for name, tc := range map[string]struct {
+		change func(iam.User, iam.Client) error
+		want   iam.TurnOutcome
+	}{
+		"nothing":                {func(iam.User, iam.Client) error { return nil }, iam.Repeated},
+		"the user's epoch":       {func(u iam.User, _ iam.Client) error { return b.UpdateUser(ctx, u, iam.EndAccess) }, iam.EpochChanged},
+		"the client's epoch":     {func(_ iam.User, c iam.Client) error { return b.UpdateClient(ctx, c, iam.EndAccess) }, iam.EpochChanged},
+		"the user is disabled":   {func(u iam.User, _ iam.Client) error { u.Disabled = true; return b.UpdateUser(ctx, u, iam.EndNothing) }, iam.GrantEnded},
+		"the client is disabled": {func(_ iam.User, c iam.Client) error { c.Disabled = true; return b.UpdateClient(ctx, c, iam.EndNothing) }, iam.GrantEnded},
+		"the user is gone":       {func(u iam.User, _ iam.Client) error { return b.DeleteUser(ctx, u.ID) }, iam.GrantEnded},
+		"the client is gone":     {func(_ iam.User, c iam.Client) error { return b.DeleteClient(ctx, c.ID) }, iam.GrantEnded},
+		"a clock set back":       {func(iam.User, iam.Client) error { b.clock.Advance(-time.Second); return nil }, iam.Reused},
+	} {
+		u := iam.User{ID: iam.NewUserID(), Username: "u" + string(iam.NewCodeID())}
+		c := iam.Client{ID: iam.ClientID("c" + string(iam.NewCodeID())), Type: iam.Public}
+		b.must(b.CreateUser(ctx, u))
+		b.must(b.CreateClient(ctx, c))
+		u, err := b.User(ctx, u.ID)
+		b.must(err)
+		c, err = b.Client(ctx, c.ID)
+		b.must(err)
+		first, second := b.grant(u, c, true), b.grant(u, c, true)
+		if _, outcome := b.turn(first, 1, grace); outcome != iam.Rotated {
+			t.Fatalf("%s: outcome %d", name, outcome)
+		}
+		b.must(tc.change(u, c))
+		before := b.kinds()[iam.EventRefreshRepeated]
+		if _, outcome := b.turn(first, 1, grace); outcome != tc.want {
+			t.Errorf("%s: the same question again: outcome %d, want %d", name, outcome, tc.want)
+		}
+		if repeated := b.kinds()[iam.EventRefreshRepeated] > before; repeated != (tc.want == iam.Repeated) {
+			t.Errorf("%s: repeated in the journal: %v", name, repeated)
+		}
+		// The current generation of another grant meets the same checks.
+		if tc.want == iam.EpochChanged || tc.want == iam.GrantEnded {
+			if g, outcome := b.turn(second, 1, grace); outcome != tc.want || g.Gen > 1 {
+				t.Errorf("%s: a first rotation: outcome %d, want %d", name, outcome, tc.want)
+			}
+		}
+	}
+}
