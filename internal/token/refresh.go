@@ -118,9 +118,9 @@ func (s *Service) turn(ctx context.Context, clientID iam.ClientID, presented ref
 }
 
 func (s *Service) prepareTurn(ctx context.Context, clientID iam.ClientID, presented refreshToken, r oauth.TokenRequest) (access, error) {
-	client, err := s.people.Client(ctx, clientID)
+	client, err := s.liveClient(ctx, clientID)
 	if err != nil {
-		return access{}, fmt.Errorf("read client: %w", err)
+		return access{}, err
 	}
 	grant, err := s.grants.Grant(ctx, presented.grant)
 	if errors.Is(err, iam.ErrNotFound) {
