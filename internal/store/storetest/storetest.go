@@ -48,7 +48,7 @@ func Run(t *testing.T, open Open) {
 		{"Directory", directory}, {"Conflicts", conflicts}, {"C14Endings", endings}, {"C16RoleHolders", roleHolders},
 		{"EventsShareTheTransaction", sharedTransaction}, {"C10OneRedemption", oneRedemption}, {"C10OwnRetry", ownRetry},
 		{"C10Refusals", redeemRefusals}, {"C13Parallel", turnParallel}, {"C13WithoutGrace", turnWithoutGrace}, {"C13Reuse", turnReuse},
-		{"C13Restart", turnRestart}, {"C13Refusals", turnRefusals}, {"C13GraceChecks", turnGraceChecks}, {"C15Revocations", revocations}, {"StandingGrant", standingGrant},
+		{"C13Restart", turnRestart}, {"C13Refusals", turnRefusals}, {"C13GraceChecks", turnGraceChecks}, {"C12SessionAbsolute", sessionAbsolute}, {"C15Revocations", revocations}, {"StandingGrant", standingGrant},
 		{"Keys", keys}, {"C28TwoProcesses", twoProcesses}, {"C2Issuer", oneIssuer}, {"Clean", clean}, {"Cancelled", cancelled},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -317,3 +317,25 @@ func turnGraceChecks(t *testing.T, b *bench) {
 		}
 	}
 }
+
+// However often it is used, a session ends 30 days after its login (C12).
+func sessionAbsolute(t *testing.T, b *bench) {
+	u, c := b.furnish()
+	g := b.grant(u, c, true)
+	step, gen := iam.SessionIdle-time.Minute, int64(1)
+	for end := b.clock.Now().Add(iam.SessionAbsolute); b.clock.Now().Add(step).Before(end); gen++ {
+		b.clock.Advance(step)
+		if _, outcome := b.turn(g, gen, 0); outcome != iam.Rotated {
+			t.Fatalf("generation %d: outcome %d", gen, outcome)
+		}
+	}
+	s, err := b.Session(ctx, g.SessionID)
+	b.must(err)
+	if s.IdleExpires.After(s.Expires) {
+		t.Errorf("idle until %s, after the end at %s", s.IdleExpires, s.Expires)
+	}
+	b.clock.Advance(step)
+	if _, outcome := b.turn(g, gen, 0); outcome != iam.GrantEnded {
+		t.Errorf("after 30 days: outcome %d", outcome)
+	}
+}
