@@ -230,15 +230,18 @@ func TestC22DevHostAndPage(t *testing.T) {
 			t.Errorf("%s: %d %s", host, status, header.Get("Location"))
 		}
 	}
-	r, _ := http.NewRequest("GET", d.Issuer+"/", nil)
-	r.Host = "rebind.example.com" + port
-	response, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	if response.StatusCode != 421 {
-		t.Errorf("another Host: %d, want 421", response.StatusCode)
+	// A page that rebinds its name to this machine reads none of the three.
+	for _, url := range []string{d.Issuer + "/", d.API + "/orders", d.Service + "/report"} {
+		r, _ := http.NewRequest("GET", url, nil)
+		r.Host = "rebind.example.com" + port
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != 421 {
+			t.Errorf("%s under another Host: %d, want 421", url, response.StatusCode)
+		}
 	}
 	d.stop(syscall.SIGINT)
 }

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/keys"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
@@ -302,5 +304,34 @@ func TestC16RoleDefinitions(t *testing.T) {
 	}
 	if a := h.refresh(last.str("refresh_token")); a.status != http.StatusOK || a.json["scope"] != "" {
 		t.Errorf("without roles the login stays and holds nothing: %d %s", a.status, a.body)
+	}
+}
+
+// Rotating the mac key takes effect at each grant's next rotation: from then
+// on nobody can make that grant's tokens with the old key, and a token that is
+// made with it anyway changes nothing.
+func TestC13TheOldMacKeyMakesNoTokenAfterTheRotation(t *testing.T) {
+	h := newHouse(t)
+	ctx := context.Background()
+	first := h.login("ada", "").str("refresh_token")
+	old := strings.Split(first, ".")[1]
+	if _, err := h.parts.Keys.Rotate(ctx, "test", iam.RefreshKeys, "HS256", keys.AtOnce); err != nil {
+		t.Fatal(err)
+	}
+	h.clock.Advance(time.Second)
+	second := h.refresh(first).str("refresh_token")
+	parts := strings.Split(second, ".")
+	if parts[1] == old {
+		t.Fatal("the successor is made with the old key")
+	}
+	message := strings.Join([]string{"v1", old, parts[2], parts[3]}, ".")
+	mac, err := h.parts.Keys.RefreshMAC(iam.KeyID(old), message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := message + "." + base64.RawURLEncoding.EncodeToString(mac)
+	wantError(t, h.refresh(forged), http.StatusBadRequest, "invalid_grant")
+	if a := h.refresh(second); a.status != http.StatusOK {
+		t.Errorf("the real token: %d %s", a.status, a.body)
 	}
 }

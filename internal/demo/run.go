@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/guard"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
+	"github.com/gatehouse-auth/gatehouse/internal/respond"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
 )
 
@@ -121,10 +122,12 @@ func (r *run) serve(ctx context.Context, asJSON bool) error {
 		})
 	}
 	start(func() error { return r.parts.Run(ctx, r.ports.issuer.Listeners...) })
-	start(func() error { return server.Serve(ctx, NewAPI(r.guard), r.logger, r.ports.api.Listeners...) })
-	start(func() error {
-		return server.Serve(ctx, NewService(ctx, r.issuer, r.audience, r.seeded.serviceSecret), r.logger, r.ports.service.Listeners...)
-	})
+	// The demo API and the demo service answer under their own names only, like
+	// the authority (C22).
+	api := respond.Identify(respond.Host(r.audience, NewAPI(r.guard)))
+	service := respond.Identify(respond.Host(r.service, NewService(ctx, r.issuer, r.audience, r.seeded.serviceSecret)))
+	start(func() error { return server.Serve(ctx, api, r.logger, r.ports.api.Listeners...) })
+	start(func() error { return server.Serve(ctx, service, r.logger, r.ports.service.Listeners...) })
 	t, err := r.renew(ctx)
 	if err != nil {
 		cancel(err)

@@ -21,7 +21,7 @@ func (s *Service) CreateAPI(ctx context.Context, actor string, a iam.API) (iam.A
 }
 
 // EditAPI changes an API. A scope that it stops to define is gone from the
-// next token of everybody.
+// roles, and so from the next token of everybody.
 func (s *Service) EditAPI(ctx context.Context, actor, name string, edit func(*iam.API) error) (iam.API, error) {
 	return s.editAPI(ctx, event(actor, "api.edited", name), name, edit)
 }

@@ -189,3 +189,36 @@ func TestEditsDoNotLoseEachOther(t *testing.T) {
 		t.Errorf("an edit was lost: %+v", now)
 	}
 }
+
+// A scope that an API stops to define is gone from the roles too: it does not
+// come back when the API defines it again, and does not keep anybody from
+// changing or disabling the role.
+func TestAScopeThatIsNotDefinedAnyMoreLeavesItsRoles(t *testing.T) {
+	d, db := open(t)
+	define := func(names ...string) {
+		t.Helper()
+		_, err := d.EditAPI(ctx, "root", "orders", func(a *iam.API) error {
+			a.Scopes = nil
+			for _, n := range names {
+				a.Scopes = append(a.Scopes, iam.Scope{Name: n})
+			}
+			return nil
+		})
+		must(t, err)
+	}
+	define("read", "write")
+	_, err := d.CreateRole(ctx, "root", iam.Role{Name: "editor", Scopes: []iam.RoleScope{{API: "orders", Scope: "read"}, {API: "orders", Scope: "write"}}})
+	must(t, err)
+	define("read")
+	define("read", "write")
+	if r, err := db.Role(ctx, "editor"); err != nil || !r.Holds("orders", "read") || r.Holds("orders", "write") {
+		t.Errorf("the role holds %v %v", r.Scopes, err)
+	}
+	define()
+	if _, err := d.SetRole(ctx, "root", "editor", directory.Disabled); err != nil {
+		t.Errorf("disable the role: %v", err)
+	}
+	if r, err := db.Role(ctx, "viewer"); err != nil || len(r.Scopes) != 0 {
+		t.Errorf("the other role holds %v %v", r.Scopes, err)
+	}
+}

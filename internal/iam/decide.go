@@ -8,6 +8,7 @@ import (
 // Asked is what a client asked a token to be.
 type Asked struct {
 	Scopes   []string // none: the client's default scopes
+	Granted  bool     // Scopes are those of a grant: none means none
 	Resource string   // RFC 8707, "" when absent
 }
 
@@ -45,7 +46,7 @@ var servedIdentityScopes = []string{"offline_access", "roles"}
 // anew for each token, so that a role taken away is gone at the next refresh.
 func Decide(issuer string, apis []API, client Client, holder Holder, asked Asked) (Granted, error) {
 	scopes := asked.Scopes
-	if len(scopes) == 0 {
+	if len(scopes) == 0 && !asked.Granted {
 		scopes = defaultScopes(apis, client, holder, asked.Resource)
 	}
 	if err := checkKnown(apis, scopes); err != nil {
@@ -69,6 +70,9 @@ func Decide(issuer string, apis []API, client Client, holder Holder, asked Asked
 	}
 	if len(asked.Scopes) > 0 && !slices.ContainsFunc(scopes, client.MayHold) {
 		return Granted{}, &Denied{Reason: "This client may not be granted any of the scopes asked for."}
+	}
+	if found && !concerns(api, client, holder) {
+		return Granted{}, &Denied{Target: true, Reason: "This client may hold none of the scopes of this API."}
 	}
 	granted.Roles = shownRoles(granted, client, holder)
 	return granted, nil
@@ -120,7 +124,7 @@ func checkKnown(apis []API, scopes []string) error {
 func target(issuer string, apis []API, client Client, scopes []string, asked Asked) (API, bool, error) {
 	live := slices.DeleteFunc(slices.Clone(apis), func(a API) bool { return a.Disabled })
 	if asked.Resource != "" {
-		return targetByResource(issuer, live, asked.Resource)
+		return targetByResource(issuer, live, client, asked.Resource)
 	}
 	wanted := slices.DeleteFunc(slices.Clone(scopes), IdentityScope)
 	if len(wanted) == 0 {
@@ -138,9 +142,9 @@ func target(issuer string, apis []API, client Client, scopes []string, asked Ask
 	return API{}, false, &Denied{Target: true, Reason: "More than one API defines these scopes. Say which one is meant with the resource parameter."}
 }
 
-func targetByResource(issuer string, live []API, resource string) (API, bool, error) {
+func targetByResource(issuer string, live []API, client Client, resource string) (API, bool, error) {
 	if resource == issuer {
-		return API{}, false, nil
+		return API{}, false, serviceWithoutTarget(client)
 	}
 	for _, a := range live {
 		if a.Audience == resource {
@@ -148,6 +152,14 @@ func targetByResource(issuer string, live []API, resource string) (API, bool, er
 		}
 	}
 	return API{}, false, &Denied{Target: true, Reason: "No API with this audience is known here."}
+}
+
+// concerns tells whether a client may have tokens for an API at all: a token
+// without any scope still opens what asks for no more than a valid token.
+func concerns(api API, client Client, holder Holder) bool {
+	return len(api.Scopes) == 0 || slices.ContainsFunc(api.Scopes, func(s Scope) bool {
+		return client.MayHold(s.Name) && (client.Type != Service || holder.holds(api.Name, s.Name))
+	})
 }
 
 // serviceWithoutTarget refuses a service account whose token would be for the

@@ -17,7 +17,8 @@ var (
 		Scopes: []iam.Scope{{Name: "stock:read"}, {Name: "shared"}}}
 	closed = iam.API{Name: "closed", Audience: "https://closed.example.com", Disabled: true,
 		Scopes: []iam.Scope{{Name: "closed:read"}}}
-	apis = []iam.API{orders, stock, closed}
+	plain = iam.API{Name: "plain", Audience: "https://plain.example.com", Algorithm: "ES256"}
+	apis  = []iam.API{orders, stock, closed, plain}
 
 	viewer = iam.Role{Name: "viewer", Scopes: []iam.RoleScope{{API: "orders", Scope: "orders:read"}}}
 	editor = iam.Role{Name: "editor", Scopes: []iam.RoleScope{{API: "orders", Scope: "orders:read"}, {API: "orders", Scope: "orders:write"}}}
@@ -61,6 +62,18 @@ func TestDecide(t *testing.T) {
 		{name: "C5 a disabled role holds nothing", client: app, roles: []iam.Role{{Name: "off", Disabled: true, Scopes: editor.Scopes}}, asked: ask("orders:read"), aud: orders.Audience},
 		{name: "C5 a scope of one API is not granted at another", client: app, roles: []iam.Role{editor}, asked: iam.Asked{Scopes: list("orders:read"), Resource: stock.Audience}, aud: stock.Audience},
 		{name: "C5 service accounts get no identity scopes", client: iam.Client{Type: iam.Service, Scopes: list("orders:read", "offline_access")}, roles: []iam.Role{viewer}, asked: ask("orders:read offline_access"), aud: orders.Audience, scopes: list("orders:read"), shown: list("viewer")},
+		{name: "C5 a disabled API counts for nobody", client: service, roles: []iam.Role{viewer, {Name: "old", Scopes: []iam.RoleScope{{API: "closed", Scope: "closed:read"}}}}, aud: orders.Audience, scopes: list("orders:read"), shown: list("viewer")},
+		{name: "C5 an identity scope that is not served yet", client: app, roles: []iam.Role{viewer}, asked: ask("openid orders:read"), aud: orders.Audience, scopes: list("orders:read"), shown: list("viewer")},
+		{name: "C5 a grant without scopes gets no default ones", client: app, roles: []iam.Role{editor}, asked: iam.Asked{Granted: true, Resource: orders.Audience}, aud: orders.Audience, shown: list("editor")},
+		{name: "C4 the issuer as resource", client: app, roles: []iam.Role{editor}, asked: iam.Asked{Scopes: list("orders:read", "offline_access"), Resource: issuer}, aud: issuer, scopes: list("offline_access")},
+		{name: "C4 the issuer as resource of a service account", client: service, roles: []iam.Role{viewer}, asked: iam.Asked{Resource: issuer}, denied: "target"},
+		{name: "C4 an API that the client has no scope of", client: third, roles: []iam.Role{keeper}, asked: iam.Asked{Resource: stock.Audience}, denied: "target"},
+		{name: "C4 nor by one of its scopes beside another", client: third, roles: []iam.Role{keeper}, asked: ask("stock:read roles"), denied: "target"},
+		{name: "C4 an API that no role of the service account is for", client: service, roles: []iam.Role{viewer}, asked: iam.Asked{Resource: stock.Audience}, denied: "target"},
+		{name: "C4 nor by its scope", client: service, roles: []iam.Role{viewer}, asked: ask("stock:read"), denied: "target"},
+		{name: "C4 an API without scopes is for everybody", client: third, asked: iam.Asked{Resource: plain.Audience}, aud: plain.Audience, scopes: list("roles")},
+		{name: "C4 an API of one's own with the client's list of scopes", client: iam.Client{Type: iam.Service, Scopes: list("orders:read")}, roles: []iam.Role{editor}, aud: orders.Audience, scopes: list("orders:read"), shown: list("editor")},
+		{name: "C5 a scope that a role has of an API which does not define it", client: app, roles: []iam.Role{{Name: "odd", Scopes: []iam.RoleScope{{API: "orders", Scope: "stock:read"}}}}, asked: iam.Asked{Scopes: list("stock:read"), Resource: orders.Audience}, aud: orders.Audience, shown: list("odd")},
 		{name: "C6 a third party does not see roles", client: third, roles: []iam.Role{editor}, asked: ask("orders:read"), aud: orders.Audience, scopes: list("orders:read")},
 		{name: "C6 unless it was granted the scope roles", client: third, roles: []iam.Role{editor}, asked: ask("orders:read roles"), aud: orders.Audience, scopes: list("orders:read", "roles"), shown: list("editor")},
 		{name: "C6 only roles of this audience", client: app, roles: []iam.Role{viewer, keeper}, asked: ask("orders:read"), aud: orders.Audience, scopes: list("orders:read"), shown: list("viewer")},
@@ -84,8 +97,31 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// A grant keeps what the client may hold, whatever the roles of today say, and
+// nothing beyond that and what was asked for.
+func TestC5WhatAGrantKeeps(t *testing.T) {
+	two := iam.Client{ID: "two", Scopes: list("orders:read", "stock:read", "offline_access"), DefaultScopes: list("orders:read", "stock:read", "offline_access")}
+	for name, tc := range map[string]struct {
+		client iam.Client
+		asked  iam.Asked
+		want   []string
+	}{
+		"what was asked for":                        {app, ask("orders:read orders:write"), list("orders:read", "orders:write")},
+		"not what the client may not hold":          {third, ask("orders:read orders:write"), list("orders:read")},
+		"the default scopes, if none were":          {app, iam.Asked{}, list("orders:read")},
+		"of them those that the resource is for":    {two, iam.Asked{Resource: stock.Audience}, list("stock:read", "offline_access")},
+		"all scopes, if there are no default ones":  {third, iam.Asked{}, list("orders:read", "roles")},
+		"nothing, if the grant before held nothing": {app, iam.Asked{Granted: true, Resource: orders.Audience}, nil},
+	} {
+		got, err := iam.Decide(issuer, apis, tc.client, iam.Holder{}, tc.asked)
+		if err != nil || !slices.Equal(got.Standing, tc.want) {
+			t.Errorf("%s: got %v %v, want %v", name, got.Standing, err, tc.want)
+		}
+	}
+}
+
 func TestC8AttributesBecomeClaimsByName(t *testing.T) {
-	api := iam.API{Claims: []string{"tenant", "sub", "Roles"}}
+	api := iam.API{Claims: []string{"tenant", "sub", "Roles", "absent"}}
 	user := iam.User{Attributes: map[string]string{"tenant": "t1", "sub": "usr_other", "Roles": "admin", "hidden": "x"}}
 	got := iam.ClaimsFor(api, user)
 	if len(got) != 1 || got["tenant"] != "t1" {

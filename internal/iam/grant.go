@@ -93,6 +93,7 @@ type Turn struct {
 	Grant       GrantID
 	Client      ClientID
 	Gen         int64         // the generation presented
+	MacKey      KeyID         // the key that made the mac of what was presented
 	Grace       time.Duration // 0: none
 	NextMacKey  KeyID         // the key for the successor's mac
 	UserEpoch   int64         // as read when the new token's scopes were computed

@@ -116,17 +116,17 @@ func (l Line) State(k Key, now time.Time, overlap time.Duration) KeyState {
 func (l Line) supersededAt(k Key, now time.Time) time.Time {
 	at := now
 	for _, other := range l {
-		if !other.ActivateAt.IsZero() && !other.ActivateAt.After(now) && other.later(k) && other.ActivateAt.Before(at) {
+		if other.tookOver(now) && other.later(k) && other.ActivateAt.Before(at) {
 			at = other.ActivateAt
 		}
 	}
 	return at
 }
 
-// Published are the keys that verifiers shall know at now: pending, active and
-// retiring ones (C24).
-func (l Line) Published(now time.Time, overlap time.Duration) []Key {
-	return slices.DeleteFunc(slices.Clone([]Key(l)), func(k Key) bool { return l.State(k, now, overlap) == Removed })
+// tookOver tells whether the key has ever been the active one: not if it was
+// removed before its time came.
+func (k Key) tookOver(now time.Time) bool {
+	return !k.ActivateAt.IsZero() && !k.ActivateAt.After(now) && (k.RemovedAt.IsZero() || k.RemovedAt.After(k.ActivateAt))
 }
 
 // KeyRotation is one step in the life of a line, done in one transaction.

@@ -71,6 +71,45 @@ func TestClientChecks(t *testing.T) {
 	}
 }
 
+// The order in which keys are read does not matter, and each line is on its own.
+func TestC24LinesOfManyKeys(t *testing.T) {
+	t0 := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	hour := func(n int) time.Time { return t0.Add(time.Duration(n) * time.Hour) }
+	a := iam.Key{ID: "a", Purpose: iam.TokenKeys, Algorithm: "ES256", CreatedAt: t0, ActivateAt: hour(1)}
+	b := iam.Key{ID: "b", Purpose: iam.TokenKeys, Algorithm: "ES256", CreatedAt: t0, ActivateAt: hour(2)}
+	c := iam.Key{ID: "c", Purpose: iam.TokenKeys, Algorithm: "ES256", CreatedAt: t0, ActivateAt: hour(3)}
+	never := iam.Key{ID: "never", Purpose: iam.TokenKeys, Algorithm: "ES256", CreatedAt: t0, ActivateAt: hour(2), RemovedAt: hour(1)}
+	waits := iam.Key{ID: "waits", Purpose: iam.TokenKeys, Algorithm: "ES256", CreatedAt: t0}
+	rsa := iam.Key{ID: "rsa", Purpose: iam.TokenKeys, Algorithm: "RS256", CreatedAt: t0, ActivateAt: hour(9)}
+	code := iam.Key{ID: "code", Purpose: iam.CodeKeys, Algorithm: "ES256", CreatedAt: t0, ActivateAt: hour(9)}
+	for _, keys := range [][]iam.Key{{a, b, c, waits, rsa, code}, {code, rsa, waits, c, b, a}, {b, code, c, waits, a, rsa}} {
+		line := iam.LineOf(keys, iam.TokenKeys, "ES256")
+		if len(line) != 4 {
+			t.Errorf("a line of %d keys, want 4", len(line))
+		}
+		for now, want := range map[time.Time]iam.KeyID{hour(0): "a", hour(1): "a", hour(2): "b", hour(99): "c"} {
+			if active, _ := line.Active(now); active.ID != want {
+				t.Errorf("%s signs at %s, want %s", active.ID, now.Format("15:04"), want)
+			}
+		}
+		// b took over from a at two, whatever came later.
+		if state := line.State(a, hour(3), time.Hour); state != iam.Removed {
+			t.Errorf("the key that was superseded an hour ago is %s", state)
+		}
+		if state := line.State(a, hour(3), time.Hour+1); state != iam.Retiring {
+			t.Errorf("just before: %s", state)
+		}
+	}
+	line := iam.Line{never, waits, a}
+	if state := line.State(a, hour(99), time.Hour); state != iam.Active {
+		t.Errorf("the key that signs is %s", state)
+	}
+	c.ActivateAt = hour(99)
+	if state := (iam.Line{c, never, waits, a}).State(a, hour(99), time.Hour); state != iam.Retiring {
+		t.Errorf("the key that signed until now is %s: a key removed before its time superseded it", state)
+	}
+}
+
 func TestC24KeyStates(t *testing.T) {
 	day, overlap := 24*time.Hour, time.Hour
 	t0 := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)

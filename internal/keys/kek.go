@@ -20,7 +20,6 @@ import (
 type KEK struct {
 	id   string
 	aead cipher.AEAD
-	raw  []byte
 }
 
 // KEKSize is the length of a key-encryption key in bytes.
@@ -40,7 +39,7 @@ func NewKEK(raw []byte) (KEK, error) {
 		return KEK{}, err
 	}
 	digest := sha256.Sum256(append([]byte("gatehouse kek id\x00"), raw...))
-	return KEK{id: hex.EncodeToString(digest[:6]), aead: aead, raw: raw}, nil
+	return KEK{id: hex.EncodeToString(digest[:6]), aead: aead}, nil
 }
 
 // GenerateKEK draws a new key-encryption key and returns it with its bytes,

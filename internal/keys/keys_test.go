@@ -339,3 +339,251 @@ func TestSecretsPrintAsRedacted(t *testing.T) {
 		t.Error("a short key-encryption key was taken")
 	}
 }
+
+// A key that was retired before its day never took over from anybody: what the
+// key before it signed stays valid when the next one takes over.
+func TestC24APlannedKeyThatWasRetiredSupersedesNothing(t *testing.T) {
+	r := newRing(t, 24*time.Hour)
+	first := r.signs()
+	planned, err := r.Rotate(ctx, "test", iam.TokenKeys, "ES256", keys.Planned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Retire(ctx, "test", planned.ID); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Advance(48 * time.Hour)
+	if r.signs() != first {
+		t.Fatal("another key signs")
+	}
+	if _, err := r.Rotate(ctx, "test", iam.TokenKeys, "ES256", keys.AtOnce); err != nil {
+		t.Fatal(err)
+	}
+	if r.signs() == first || !r.published(first) {
+		t.Error("the key that signed until now must be published until its tokens have expired")
+	}
+}
+
+func (r *ring) pending() string {
+	r.t.Helper()
+	stored, err := r.db.Keys(ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	k, ok := iam.LineOf(stored, iam.TokenKeys, "ES256").Pending()
+	if !ok {
+		r.t.Fatal("no key is pending")
+	}
+	return string(k.ID)
+}
+
+// Each step takes exactly the key that it says, and the journal has it.
+func TestC24WhichKeyTakesOver(t *testing.T) {
+	r := newRing(t, 24*time.Hour)
+	first, known := r.signs(), r.pending()
+	r.clock.Advance(time.Minute)
+	next, err := r.Rotate(ctx, "test", iam.TokenKeys, "ES256", keys.AtOnce)
+	if err != nil || string(next.ID) != known || r.signs() != known {
+		t.Fatalf("--now: %s signs, want the key that was published before, %s: %v", r.signs(), known, err)
+	}
+	r.clock.Advance(time.Minute)
+	known = r.pending()
+	// A key that only verifies any more goes alone.
+	if _, err := r.Retire(ctx, "test", iam.KeyID(first)); err != nil || r.signs() != string(next.ID) || r.pending() != known || r.published(first) {
+		t.Errorf("retiring the old key touched the others: %v", err)
+	}
+	// A pending key that was published for long enough takes over now, not in the past.
+	r.clock.Advance(48 * time.Hour)
+	planned, err := r.Rotate(ctx, "test", iam.TokenKeys, "ES256", keys.Planned)
+	if err != nil || string(planned.ID) != known || !planned.ActivateAt.Equal(r.clock.Now()) || !r.published(string(next.ID)) {
+		t.Errorf("active from %s, want now: %v", planned.ActivateAt, err)
+	}
+	r.clock.Advance(time.Minute)
+	known = r.pending()
+	last, err := r.Retire(ctx, "test", planned.ID)
+	if err != nil || string(last.ID) != known || r.signs() != known {
+		t.Errorf("after the active key retired %s signs, want the pending one, %s: %v", r.signs(), known, err)
+	}
+	// A pending key that retires leaves the active one alone.
+	if _, err := r.Retire(ctx, "test", iam.KeyID(r.pending())); err != nil || r.signs() != known {
+		t.Errorf("retiring the pending key made another one sign: %v", err)
+	}
+	var unknown *iam.Invalid
+	if _, err := r.Retire(ctx, "test", planned.ID); !errors.As(err, &unknown) {
+		t.Errorf("retired twice: %v", err)
+	}
+	events, err := r.db.Events(ctx, 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[string]int{}
+	for _, e := range events {
+		if count[e.Kind]++; e.Subject == "" || e.Detail["purpose"] == "" {
+			t.Errorf("an event does not say which key: %+v", e)
+		}
+	}
+	if fmt.Sprint(count) != "map[key.added:10 key.retired:3 key.rotated:3]" {
+		t.Errorf("the journal has %v", count)
+	}
+}
+
+// A symmetric key that was retired, or whose time is over, makes and opens
+// nothing: no mac is ever made with an empty key.
+func TestC23RetiredSymmetricKeysAreUnusable(t *testing.T) {
+	r := newRing(t, 0)
+	mac, err := r.RefreshKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seal, sealed, err := r.SealCode([]byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Rotate(ctx, "test", iam.CodeKeys, "A256GCM", keys.AtOnce); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Advance(iam.CodeLife + iam.RevocationLeeway - time.Second)
+	if _, err := r.OpenCode(seal, sealed); err != nil {
+		t.Errorf("a rotated key opens its last codes: %v", err)
+	}
+	r.clock.Advance(2 * time.Second)
+	if _, err := r.OpenCode(seal, sealed); !errors.Is(err, keys.ErrUnusable) {
+		t.Errorf("after its last code has expired: %v", err)
+	}
+	if _, err := r.Retire(ctx, "test", mac); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []iam.KeyID{mac, "", "key_unknown"} {
+		if m, err := r.RefreshMAC(id, "m"); !errors.Is(err, keys.ErrUnusable) || m != nil {
+			t.Errorf("key %q: %x %v", id, m, err)
+		}
+	}
+	if again := r.open(0, r.kek); again != nil {
+		if _, err := again.RefreshMAC(mac, "m"); !errors.Is(err, keys.ErrUnusable) {
+			t.Errorf("after a restart: %v", err)
+		}
+	}
+}
+
+func TestPurposes(t *testing.T) {
+	for _, p := range []iam.Purpose{iam.TokenKeys, iam.CodeKeys, iam.RefreshKeys} {
+		if got, err := keys.ParsePurpose(string(p)); err != nil || got != p || keys.AlgorithmFor(p) == "" {
+			t.Errorf("%s: %s %v", p, got, err)
+		}
+	}
+	var invalid *iam.Invalid
+	if _, err := keys.ParsePurpose("tokens"); !errors.As(err, &invalid) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// slow is a store that takes its time to add keys.
+type slow struct {
+	*store.DB
+	began, release chan struct{}
+}
+
+func (s *slow) AddKeys(ctx context.Context, added []iam.Key, events ...iam.Event) error {
+	if added[0].Algorithm == "EdDSA" {
+		close(s.began)
+		<-s.release
+	}
+	return s.DB.AddKeys(ctx, added, events...)
+}
+
+// Nobody who signs waits for a line that is being made for somebody else.
+func TestSigningDoesNotWaitForAnotherLine(t *testing.T) {
+	r := newRing(t, 0)
+	db := &slow{DB: r.db, began: make(chan struct{}), release: make(chan struct{})}
+	s, err := keys.Open(ctx, keys.Config{Records: db, KEKs: []keys.KEK{r.kek}, Now: r.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := make(chan error, 1)
+	go func() { _, err := s.Signer(ctx, "EdDSA"); made <- err }()
+	<-db.began
+	signed := make(chan error, 1)
+	go func() { _, err := s.Signer(ctx, "ES256"); signed <- err }()
+	select {
+	case err := <-signed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("signing with a key that is there waits for one that is being made")
+	}
+	close(db.release)
+	if err := <-made; err != nil {
+		t.Error(err)
+	}
+}
+
+// exec changes rows behind the back of a closed store and opens it again.
+func (r *ring) exec(statement string, args ...any) {
+	r.t.Helper()
+	if err := r.db.Close(); err != nil {
+		r.t.Fatal(err)
+	}
+	raw, err := sql.Open("sqlite", filepath.Join(r.dir, "gatehouse.db"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := raw.Exec(statement, args...); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := raw.Close(); err != nil {
+		r.t.Fatal(err)
+	}
+	if r.db, err = store.Open(ctx, store.Config{Dir: r.dir, Now: r.clock.Now}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func TestC23DamagedBlobs(t *testing.T) {
+	r := newRing(t, 0)
+	id, whole := r.signs(), ""
+	stored, err := r.db.Keys(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range stored {
+		if string(k.ID) == id {
+			whole = k.Sealed
+		}
+	}
+	parts := strings.Split(whole, ".")
+	for _, damaged := range []string{"", "v1", "v1." + r.kek.ID(), "v2" + whole[2:], whole + ".x", whole + "A", parts[0] + "." + parts[1] + ".!." + parts[3], parts[0] + "." + parts[1] + "." + parts[2] + ".!",
+		parts[0] + "." + parts[1] + "." + parts[2] + ".", parts[0] + "." + parts[1] + ".AAAA." + parts[3], parts[0] + "." + parts[1] + ".." + parts[2] + parts[3]} {
+		r.exec(`UPDATE keys SET sealed = $1 WHERE id = $2`, damaged, id)
+		if _, err := keys.Open(ctx, keys.Config{Records: r.db, KEKs: []keys.KEK{r.kek}, Now: r.clock.Now}); !errors.Is(err, keys.ErrSealed) {
+			t.Errorf("%.40s: %v", damaged, err)
+		}
+	}
+	r.exec(`UPDATE keys SET sealed = $1 WHERE id = $2`, whole, id)
+	r.open(0, r.kek)
+}
+
+// A key that was removed is not opened again: what it was sealed with may be gone.
+func TestC23RemovedKeysStayClosed(t *testing.T) {
+	r := newRing(t, 0)
+	first := r.signs()
+	if _, err := r.Retire(ctx, "test", iam.KeyID(first)); err != nil {
+		t.Fatal(err)
+	}
+	r.exec(`UPDATE keys SET sealed = 'v1.gone.AAAA.AAAA' WHERE id = $1`, first)
+	r.Service = r.open(0, r.kek)
+	if r.published(first) || r.signs() == first {
+		t.Error("a removed key is back after a restart")
+	}
+}
+
+func TestKEKSize(t *testing.T) {
+	for _, n := range []int{0, 16, 24, 31, 33, 64} {
+		if _, err := keys.NewKEK(make([]byte, n)); err == nil {
+			t.Errorf("a key-encryption key of %d bytes was taken", n)
+		}
+	}
+	if _, err := keys.Open(ctx, keys.Config{Records: &store.DB{}}); err == nil {
+		t.Error("keys without a key-encryption key")
+	}
+}

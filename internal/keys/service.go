@@ -152,6 +152,9 @@ func (n *snapshot) has(id iam.KeyID) bool {
 
 // ensure creates the first active and pending key of a line.
 func (s *Service) ensure(ctx context.Context, purpose iam.Purpose, algorithm string) error {
+	if _, ok := s.line(purpose, algorithm).Active(s.now()); ok {
+		return nil
+	}
 	s.create.Lock()
 	defer s.create.Unlock()
 	if _, ok := s.line(purpose, algorithm).Active(s.now()); ok {

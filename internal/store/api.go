@@ -37,13 +37,31 @@ func (db *DB) APIs(ctx context.Context) ([]iam.API, error) {
 	return collect(rows, err, func(r *sql.Rows) (iam.API, error) { return scanAPI(r) })
 }
 
-// UpdateAPI replaces an API if nobody changed it since it was read.
+// UpdateAPI replaces an API if nobody changed it since it was read. A scope
+// that it does not define any more leaves the roles that held it.
 func (db *DB) UpdateAPI(ctx context.Context, a iam.API, events ...iam.Event) error {
 	return db.change(ctx, "api", a.Name, events, func(ctx context.Context, tx *txn) error {
 		ok, err := one(tx.ExecContext(ctx, `UPDATE apis SET audience = $1, scopes = $2, claims = $3, algorithm = $4, disabled = $5, version = version + 1
 			WHERE name = $6 AND version = $7`, a.Audience, text(a.Scopes), text(a.Claims), a.Algorithm, a.Disabled, a.Name, a.Version))
-		return conflict(ok, err)
+		if err := conflict(ok, err); err != nil {
+			return err
+		}
+		return dropScopes(ctx, tx, a)
 	})
+}
+
+func dropScopes(ctx context.Context, tx *txn, a iam.API) error {
+	rows, err := tx.QueryContext(ctx, `SELECT DISTINCT scope FROM role_scopes WHERE api = $1`, a.Name)
+	held, err := collect(rows, err, func(r *sql.Rows) (string, error) {
+		var scope string
+		return scope, r.Scan(&scope)
+	})
+	for _, scope := range held {
+		if err == nil && !a.Defines(scope) {
+			_, err = tx.ExecContext(ctx, `DELETE FROM role_scopes WHERE api = $1 AND scope = $2`, a.Name, scope)
+		}
+	}
+	return err
 }
 
 // DeleteAPI removes an API and the scopes that roles held at it.

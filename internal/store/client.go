@@ -25,12 +25,15 @@ func scanClient(row interface{ Scan(...any) error }) (iam.Client, error) {
 	return c, err
 }
 
-// CreateClient stores a new client or service account, at epoch 1.
+// CreateClient stores a new client or service account, at epoch 1; after a
+// client of the same id that was deleted, at the epoch where that one ended,
+// so that codes and tokens of the old one are never taken for the new one's.
 func (db *DB) CreateClient(ctx context.Context, c iam.Client, events ...iam.Event) error {
 	return db.change(ctx, "client", string(c.ID), events, func(ctx context.Context, tx *txn) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO clients (`+clientColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, 1, $13)`,
+		_, err := tx.ExecContext(ctx, `INSERT INTO clients (`+clientColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+			COALESCE((SELECT MAX(min_epoch) FROM revocation WHERE kind = $14 AND subject = $1), 1), $12, 1, $13)`,
 			c.ID, c.Name, c.Type, c.FirstParty, text(c.GrantTypes), text(c.RedirectURIs), text(c.Scopes), text(c.DefaultScopes), c.Challenge,
-			text(c.ReaderOf), hex.EncodeToString(c.SecretHash), c.Disabled, micros(db.now()))
+			text(c.ReaderOf), hex.EncodeToString(c.SecretHash), c.Disabled, micros(db.now()), iam.RevokeClient)
 		if err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ import (
 // Every check of user, client and session is part of it.
 const turnStatement = `UPDATE grants SET gen = gen + 1, rotated_at = $1, mac_key_id = $2,
 		idle_expires = CASE WHEN $3 < expires THEN $3 ELSE expires END
-	WHERE id = $4 AND gen = $5 AND client_id = $6 AND revoked_at IS NULL AND idle_expires > $1 AND expires > $1
+	WHERE id = $4 AND gen = $5 AND mac_key_id = $10 AND client_id = $6 AND revoked_at IS NULL AND idle_expires > $1 AND expires > $1
 		AND EXISTS (SELECT 1 FROM users u WHERE u.id = grants.user_id AND u.disabled = $7 AND u.epoch = $8)
 		AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled = $7 AND c.epoch = $9)
 		AND (session_id IS NULL OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id
@@ -29,7 +29,7 @@ func (db *DB) TurnRefresh(ctx context.Context, t iam.Turn) (iam.Grant, iam.TurnO
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) (err error) {
 		now := db.now()
 		grant, err = scanGrant(tx.QueryRowContext(ctx, turnStatement, micros(now), t.NextMacKey, micros(now.Add(iam.GrantIdle)),
-			t.Grant, t.Gen, t.Client, false, t.UserEpoch, t.ClientEpoch))
+			t.Grant, t.Gen, t.Client, false, t.UserEpoch, t.ClientEpoch, t.MacKey))
 		switch {
 		case err == nil:
 			outcome = iam.Rotated
@@ -68,6 +68,9 @@ func (db *DB) judge(ctx context.Context, tx *txn, now time.Time, t iam.Turn) (ia
 	}
 	if g.ClientID != t.Client || !g.Live(now) {
 		return g, iam.GrantEnded, nil
+	}
+	if t.Gen == g.Gen && t.MacKey != g.MacKeyID {
+		return g, iam.GrantEnded, nil // made with a key that this grant has left behind (C13)
 	}
 	repeat := t.Gen == g.Gen-1 && now.Sub(g.RotatedAt) < t.Grace && now.Sub(g.RotatedAt) >= 0
 	if t.Gen != g.Gen && !repeat {

@@ -149,7 +149,7 @@ func (s *Service) Redeem(ctx context.Context, client iam.Client, r oauth.TokenRe
 	if err != nil {
 		return oauth.TokenResponse{}, err
 	}
-	asked := iam.Asked{Scopes: c.Scopes, Resource: c.Resource}
+	asked := iam.Asked{Scopes: c.Scopes, Granted: true, Resource: c.Resource}
 	if r.Resource != "" {
 		asked.Resource = r.Resource
 	}

@@ -24,8 +24,8 @@ func (s *Service) ClientCredentials(ctx context.Context, client iam.Client, r oa
 		if !errors.Is(err, iam.ErrConflict) {
 			return response, err
 		}
-		if client, err = s.people.Client(ctx, client.ID); err != nil || client.Disabled {
-			return oauth.TokenResponse{}, errClient.Because(errors.Join(errors.New("the client ended while the token was made"), err))
+		if client, err = s.liveClient(ctx, client.ID); err != nil {
+			return oauth.TokenResponse{}, err
 		}
 	}
 	return oauth.TokenResponse{}, fmt.Errorf("issue token: %w", iam.ErrConflict)
@@ -42,4 +42,16 @@ func (s *Service) clientCredentials(ctx context.Context, client iam.Client, r oa
 		return oauth.TokenResponse{}, fmt.Errorf("record token: %w", err)
 	}
 	return s.sign(ctx, a)
+}
+
+// liveClient reads a client again that proved itself a moment ago.
+func (s *Service) liveClient(ctx context.Context, id iam.ClientID) (iam.Client, error) {
+	client, err := s.people.Client(ctx, id)
+	if errors.Is(err, iam.ErrNotFound) || err == nil && client.Disabled {
+		return iam.Client{}, errClient.Because(fmt.Errorf("client %s ended meanwhile", id))
+	}
+	if err != nil {
+		return iam.Client{}, fmt.Errorf("read client: %w", err)
+	}
+	return client, nil
 }

@@ -111,7 +111,7 @@ func (s *Service) introspectRefresh(ctx context.Context, asker iam.Client, raw s
 		return oauth.Introspection{}, fmt.Errorf("introspect: %w", err)
 	}
 	user, err := s.liveUser(ctx, grant.UserID)
-	if err != nil || grant.ClientID != asker.ID || grant.Gen != t.gen {
+	if err != nil || grant.ClientID != asker.ID || grant.Gen != t.gen || grant.MacKeyID != t.key {
 		var refusal *oauth.Error
 		if err == nil || errors.As(err, &refusal) {
 			return oauth.Introspection{}, nil

@@ -101,7 +101,7 @@ func (s *Service) turn(ctx context.Context, clientID iam.ClientID, presented ref
 		return access{}, 0, fmt.Errorf("make refresh token: %w", err)
 	}
 	turn := iam.Turn{
-		Grant: presented.grant, Client: clientID, Gen: presented.gen, Grace: s.grace, NextMacKey: next,
+		Grant: presented.grant, Client: clientID, Gen: presented.gen, MacKey: presented.key, Grace: s.grace, NextMacKey: next,
 		UserEpoch: a.user.Epoch, ClientEpoch: a.client.Epoch, Event: a.event(iam.EventRefreshed),
 	}
 	grant, outcome, err := s.grants.TurnRefresh(ctx, turn)
@@ -118,9 +118,9 @@ func (s *Service) turn(ctx context.Context, clientID iam.ClientID, presented ref
 }
 
 func (s *Service) prepareTurn(ctx context.Context, clientID iam.ClientID, presented refreshToken, r oauth.TokenRequest) (access, error) {
-	client, err := s.people.Client(ctx, clientID)
+	client, err := s.liveClient(ctx, clientID)
 	if err != nil {
-		return access{}, fmt.Errorf("read client: %w", err)
+		return access{}, err
 	}
 	grant, err := s.grants.Grant(ctx, presented.grant)
 	if errors.Is(err, iam.ErrNotFound) {
@@ -133,7 +133,7 @@ func (s *Service) prepareTurn(ctx context.Context, clientID iam.ClientID, presen
 	if err != nil {
 		return access{}, err
 	}
-	asked := iam.Asked{Scopes: grant.Scopes, Resource: grant.Resource}
+	asked := iam.Asked{Scopes: grant.Scopes, Granted: true, Resource: grant.Resource}
 	if r.Resource != "" {
 		asked.Resource = r.Resource
 	}

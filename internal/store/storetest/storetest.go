@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ func Run(t *testing.T, open Open) {
 		{"Directory", directory}, {"Conflicts", conflicts}, {"C14Endings", endings}, {"C16RoleHolders", roleHolders},
 		{"EventsShareTheTransaction", sharedTransaction}, {"C10OneRedemption", oneRedemption}, {"C10OwnRetry", ownRetry},
 		{"C10Refusals", redeemRefusals}, {"C13Parallel", turnParallel}, {"C13WithoutGrace", turnWithoutGrace}, {"C13Reuse", turnReuse},
-		{"C13Restart", turnRestart}, {"C13Refusals", turnRefusals}, {"C15Revocations", revocations}, {"StandingGrant", standingGrant},
+		{"C13Restart", turnRestart}, {"C13Refusals", turnRefusals}, {"C13GraceChecks", turnGraceChecks}, {"C12SessionAbsolute", sessionAbsolute}, {"C15Revocations", revocations}, {"StandingGrant", standingGrant},
 		{"Keys", keys}, {"C28TwoProcesses", twoProcesses}, {"C2Issuer", oneIssuer}, {"Clean", clean}, {"Cancelled", cancelled}, {"Setup", setup},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -397,8 +398,24 @@ func keys(t *testing.T, b *bench) {
 	if _, found := b.revoked(iam.RevokeKey, "k1"); !found {
 		t.Error("verifiers would not learn that the key is gone")
 	}
+	u, c := b.furnish()
+	g, other := b.grant(u, c, false), b.grant(u, c, false)
+	b.turn(other, 1, 0)
+	mac := key("mac1")
+	mac.Purpose, mac.Algorithm, mac.ActivateAt = iam.RefreshKeys, "HS256", now
+	b.must(b.AddKeys(ctx, []iam.Key{mac}))
+	b.must(b.RotateKey(ctx, iam.KeyRotation{Remove: "mac1"}))
+	g, err := b.Grant(ctx, g.ID)
+	b.must(err)
+	if _, found := b.revoked(iam.RevokeGrant, string(g.ID)); !found || g.RevokedAt.IsZero() {
+		t.Error("C13: a mac key that is removed takes the grants on it along")
+	}
+	if other, err = b.Grant(ctx, other.ID); err != nil || !other.RevokedAt.IsZero() {
+		t.Errorf("C13: a grant that rotated to the next mac key stays: %+v %v", other, err)
+	}
 	stored, err := b.Keys(ctx)
 	b.must(err)
+	stored = slices.DeleteFunc(stored, func(k iam.Key) bool { return k.Purpose != iam.TokenKeys })
 	if len(stored) != 3 {
 		t.Errorf("%d keys, want 3: a lost rotation adds none", len(stored))
 	}

@@ -118,7 +118,11 @@ func redeemRefusals(t *testing.T, b *bench) {
 
 func (b *bench) turn(g iam.Grant, gen int64, grace time.Duration) (iam.Grant, iam.TurnOutcome) {
 	b.t.Helper()
-	grant, outcome, err := b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: g.ClientID, Gen: gen, Grace: grace, NextMacKey: "mac2", UserEpoch: 1, ClientEpoch: 1, Event: event(iam.EventRefreshed)})
+	made := iam.KeyID("mac1")
+	if gen > 1 {
+		made = "mac2"
+	}
+	grant, outcome, err := b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: g.ClientID, Gen: gen, MacKey: made, Grace: grace, NextMacKey: "mac2", UserEpoch: 1, ClientEpoch: 1, Event: event(iam.EventRefreshed)})
 	b.must(err)
 	return grant, outcome
 }
@@ -231,15 +235,20 @@ func turnRefusals(t *testing.T, b *bench) {
 	if _, outcome := b.turn(iam.Grant{ID: "gr_none", ClientID: "app"}, 1, time.Second); outcome != iam.GrantEnded {
 		t.Errorf("no grant: %d", outcome)
 	}
-	_, outcome, err := b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: "app", Gen: 1, UserEpoch: 7, ClientEpoch: 1, Event: event("x")})
+	_, outcome, err := b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: "app", Gen: 1, MacKey: "mac1", UserEpoch: 7, ClientEpoch: 1, Event: event("x")})
 	b.must(err)
 	if outcome != iam.EpochChanged {
 		t.Errorf("an epoch that moved: %d", outcome)
 	}
-	_, outcome, err = b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: "app", Gen: 1, UserEpoch: 1, ClientEpoch: 7, Event: event("x")})
+	_, outcome, err = b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: "app", Gen: 1, MacKey: "mac1", UserEpoch: 1, ClientEpoch: 7, Event: event("x")})
 	b.must(err)
 	if outcome != iam.EpochChanged {
 		t.Errorf("the client's epoch moved: %d", outcome)
+	}
+	_, outcome, err = b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: "app", Gen: 1, MacKey: "mac2", UserEpoch: 1, ClientEpoch: 1, Event: event("x")})
+	b.must(err)
+	if outcome != iam.GrantEnded {
+		t.Errorf("a mac of another key: %d", outcome)
 	}
 	if live, _ := b.Grant(ctx, g.ID); live.Gen != 1 || !live.RevokedAt.IsZero() {
 		t.Errorf("a refusal changed the grant: %+v", live)
@@ -260,5 +269,73 @@ func turnRefusals(t *testing.T, b *bench) {
 	b.clock.Advance(iam.GrantIdle)
 	if _, outcome := b.turn(offline, 1, time.Second); outcome != iam.GrantEnded {
 		t.Errorf("an idle grant: %d", outcome)
+	}
+}
+
+// Inside the grace every check is made again: what ended since the rotation
+// gets no second answer.
+func turnGraceChecks(t *testing.T, b *bench) {
+	const grace = 10 * time.Second
+	for name, tc := range map[string]struct {
+		change func(iam.User, iam.Client) error
+		want   iam.TurnOutcome
+	}{
+		"nothing":                {func(iam.User, iam.Client) error { return nil }, iam.Repeated},
+		"the user's epoch":       {func(u iam.User, _ iam.Client) error { return b.UpdateUser(ctx, u, iam.EndAccess) }, iam.EpochChanged},
+		"the client's epoch":     {func(_ iam.User, c iam.Client) error { return b.UpdateClient(ctx, c, iam.EndAccess) }, iam.EpochChanged},
+		"the user is disabled":   {func(u iam.User, _ iam.Client) error { u.Disabled = true; return b.UpdateUser(ctx, u, iam.EndNothing) }, iam.GrantEnded},
+		"the client is disabled": {func(_ iam.User, c iam.Client) error { c.Disabled = true; return b.UpdateClient(ctx, c, iam.EndNothing) }, iam.GrantEnded},
+		"the user is gone":       {func(u iam.User, _ iam.Client) error { return b.DeleteUser(ctx, u.ID) }, iam.GrantEnded},
+		"the client is gone":     {func(_ iam.User, c iam.Client) error { return b.DeleteClient(ctx, c.ID) }, iam.GrantEnded},
+		"a clock set back":       {func(iam.User, iam.Client) error { b.clock.Advance(-time.Second); return nil }, iam.Reused},
+	} {
+		u := iam.User{ID: iam.NewUserID(), Username: "u" + string(iam.NewCodeID())}
+		c := iam.Client{ID: iam.ClientID("c" + string(iam.NewCodeID())), Type: iam.Public}
+		b.must(b.CreateUser(ctx, u))
+		b.must(b.CreateClient(ctx, c))
+		u, err := b.User(ctx, u.ID)
+		b.must(err)
+		c, err = b.Client(ctx, c.ID)
+		b.must(err)
+		first, second := b.grant(u, c, true), b.grant(u, c, true)
+		if _, outcome := b.turn(first, 1, grace); outcome != iam.Rotated {
+			t.Fatalf("%s: outcome %d", name, outcome)
+		}
+		b.must(tc.change(u, c))
+		before := b.kinds()[iam.EventRefreshRepeated]
+		if _, outcome := b.turn(first, 1, grace); outcome != tc.want {
+			t.Errorf("%s: the same question again: outcome %d, want %d", name, outcome, tc.want)
+		}
+		if repeated := b.kinds()[iam.EventRefreshRepeated] > before; repeated != (tc.want == iam.Repeated) {
+			t.Errorf("%s: repeated in the journal: %v", name, repeated)
+		}
+		// The current generation of another grant meets the same checks.
+		if tc.want == iam.EpochChanged || tc.want == iam.GrantEnded {
+			if g, outcome := b.turn(second, 1, grace); outcome != tc.want || g.Gen > 1 {
+				t.Errorf("%s: a first rotation: outcome %d, want %d", name, outcome, tc.want)
+			}
+		}
+	}
+}
+
+// However often it is used, a session ends 30 days after its login (C12).
+func sessionAbsolute(t *testing.T, b *bench) {
+	u, c := b.furnish()
+	g := b.grant(u, c, true)
+	step, gen := iam.SessionIdle-time.Minute, int64(1)
+	for end := b.clock.Now().Add(iam.SessionAbsolute); b.clock.Now().Add(step).Before(end); gen++ {
+		b.clock.Advance(step)
+		if _, outcome := b.turn(g, gen, 0); outcome != iam.Rotated {
+			t.Fatalf("generation %d: outcome %d", gen, outcome)
+		}
+	}
+	s, err := b.Session(ctx, g.SessionID)
+	b.must(err)
+	if s.IdleExpires.After(s.Expires) {
+		t.Errorf("idle until %s, after the end at %s", s.IdleExpires, s.Expires)
+	}
+	b.clock.Advance(step)
+	if _, outcome := b.turn(g, gen, 0); outcome != iam.GrantEnded {
+		t.Errorf("after 30 days: outcome %d", outcome)
 	}
 }
