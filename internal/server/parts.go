@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/api"
+	"github.com/gatehouse-auth/gatehouse/internal/dial"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/jwks"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
 	"github.com/gatehouse-auth/gatehouse/internal/respond"
@@ -24,8 +26,10 @@ type Config struct {
 	Dir          string // the data folder
 	KEKs         []keys.KEK
 	PublishAhead time.Duration // of planned key rotations
-	Now          func() time.Time
-	Logger       *slog.Logger
+	// Outgoing bounds what is fetched from addresses that clients name (C34).
+	Outgoing dial.Config
+	Now      func() time.Time
+	Logger   *slog.Logger
 	// Home answers what no endpoint does; nil: 404.
 	Home http.Handler
 }
@@ -38,6 +42,7 @@ type Parts struct {
 	Logins    *login.Service
 	Tokens    *token.Service
 	Handler   http.Handler
+	pool      *jwks.Pool
 	issuer    string
 	logger    *slog.Logger
 }
@@ -78,9 +83,13 @@ func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
+	p.pool, err = jwks.NewPool(jwks.PoolConfig{HTTPClient: dial.New(c.Outgoing), Now: c.Now, Logger: c.Logger})
+	if err != nil {
+		return err
+	}
 	p.Tokens, err = token.New(token.Config{
 		Issuer: c.Issuer, People: p.Store, Grants: p.Store, Revocations: p.Store,
-		Signer: p.Keys, Sealer: p.Keys, Grace: iam.RefreshGrace, Now: c.Now,
+		Proofs: p.Store, ClientKeys: p.pool, Signer: p.Keys, Sealer: p.Keys, Grace: iam.RefreshGrace, Now: c.Now,
 	})
 	if err != nil {
 		return err
@@ -102,4 +111,4 @@ func (p *Parts) routes(c Config) error {
 }
 
 // Close ends what Assemble opened.
-func (p *Parts) Close() error { return p.Store.Close() }
+func (p *Parts) Close() error { return errors.Join(p.pool.Close(), p.Store.Close()) }
