@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/config"
 	"github.com/gatehouse-auth/gatehouse/internal/demo"
+	"github.com/gatehouse-auth/gatehouse/internal/dial"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
 )
@@ -53,7 +54,8 @@ func (a *app) serve(c *cobra.Command) error {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(a.Err, nil))
-	parts, err := server.Assemble(c.Context(), server.Config{Issuer: settings.Issuer, Dir: settings.Data, KEKs: []keys.KEK{kek}, PublishAhead: keys.DefaultPublishAhead, Logger: logger})
+	parts, err := server.Assemble(c.Context(), server.Config{Issuer: settings.Issuer, Dir: settings.Data, KEKs: []keys.KEK{kek}, PublishAhead: keys.DefaultPublishAhead,
+		Outgoing: dial.Config{Ports: settings.Outgoing.Ports, Networks: settings.Outgoing.Prefixes()}, Logger: logger})
 	if err != nil {
 		return explainSealed(err)
 	}

@@ -26,6 +26,8 @@ type Config struct {
 	TLS TLS `yaml:"tls"`
 	// KeyEncryptionKey says where the key comes from that seals all others.
 	KeyEncryptionKey KeySource `yaml:"key_encryption_key"`
+	// Outgoing says where addresses that clients name may lead.
+	Outgoing Outgoing `yaml:"outgoing"`
 
 	path  string
 	lines map[string]int
@@ -138,6 +140,9 @@ func (c Config) check() error {
 	}
 	if err := c.KeyEncryptionKey.check(c.Data); err != nil {
 		fault("key_encryption_key", "%s", err)
+	}
+	if err := c.Outgoing.check(); err != nil {
+		fault("outgoing", "%s", err)
 	}
 	return errors.Join(faults...)
 }
