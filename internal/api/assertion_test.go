@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -384,7 +385,36 @@ func TestC20ADisabledClientWithKeys(t *testing.T) {
 	if err := h.parts.Directory.SetClient(context.Background(), "test", "by-ec", directory.Disabled); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, h.send("/oauth/token", asserted(signed(t, jwt.SigningMethodES256, h.ec, h.claims("by-ec")))), 401, "invalid_client")
+	for _, path := range []string{"/oauth/token", "/oauth/introspect", "/oauth/revoke"} {
+		wantError(t, h.send(path, with(asserted(signed(t, jwt.SigningMethodES256, h.ec, h.claims("by-ec"))), "token", "x")), 401, "invalid_client")
+	}
+}
+
+// Even a row with both, which no administrator can make, has one method.
+func TestC20OneMethodEvenWithBoth(t *testing.T) {
+	h := newKeyHouse(t)
+	set, err := iam.ParseClientKeys(document(t, jwk("ec", "ES256", h.ec.Public())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash := sha256.Sum256([]byte("secret"))
+	for id, method := range map[iam.ClientID]iam.AuthMethod{"by-secret": iam.AuthSecret, "only-key": iam.AuthKey} {
+		err := h.parts.Store.CreateClient(context.Background(), iam.Client{ID: id, Type: iam.Service, GrantTypes: []string{iam.ClientCredentials}, Roles: []string{"viewer"}, Auth: method, SecretHash: hash[:], Keys: set})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	secret := func(id string) answer {
+		return h.send("/oauth/token", values("grant_type", "client_credentials", "client_id", id, "client_secret", "secret"))
+	}
+	key := func(id string) answer {
+		return h.send("/oauth/token", asserted(signed(t, jwt.SigningMethodES256, h.ec, h.claims(id))))
+	}
+	if a, b := secret("by-secret"), key("only-key"); a.status != 200 || b.status != 200 {
+		t.Errorf("by their own methods: %s %s", a.body, b.body)
+	}
+	wantError(t, secret("only-key"), 401, "invalid_client")
+	wantError(t, key("by-secret"), 401, "invalid_client")
 }
 
 // publisher is a client's own server of its keys.

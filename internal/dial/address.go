@@ -83,8 +83,6 @@ func CheckAddress(addr netip.Addr) error {
 		return &Refused{Target: "an empty address", Reason: "it is no address"}
 	case addr.Zone() != "":
 		return refused(addr, "it names an interface of this machine")
-	case addr.Is4In6():
-		return refused(addr, "an IPv4 address in an IPv6 one") // Prefix.Contains never matches it
 	case addr.Is4():
 		if what, found := special4.find(addr); found {
 			return refused(addr, what)

@@ -80,9 +80,6 @@ func (c Config) control(network, address string, _ syscall.RawConn) error {
 	if c.InsecureLoopback && at.Addr().IsLoopback() {
 		return nil
 	}
-	if !c.allowsPort(int(at.Port())) {
-		return refused(at, "the port is not allowed")
-	}
 	if slices.ContainsFunc(c.Networks, func(p netip.Prefix) bool { return p.Contains(at.Addr()) }) {
 		return nil
 	}

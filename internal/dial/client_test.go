@@ -198,7 +198,8 @@ func TestC34NoProxyOfTheEnvironment(t *testing.T) {
 
 func TestC34Redirects(t *testing.T) {
 	_, port, roots, visits := site(t, func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, "https://169.254.169.254/latest/meta-data/", http.StatusFound)
+		to := map[string]string{"/": "https://169.254.169.254/latest/meta-data/", "/http": "http://93.184.215.14/", "/port": "https://93.184.215.14:22/"}
+		http.Redirect(w, r, to[r.URL.Path], http.StatusFound)
 	})
 	c := dial.New(dial.Config{RootCAs: roots, InsecureLoopback: true})
 	address := "https://127.0.0.1:" + strconv.Itoa(port)
@@ -207,8 +208,10 @@ func TestC34Redirects(t *testing.T) {
 	}
 	// A caller with a redirect policy of its own is still guarded.
 	c.CheckRedirect = nil
-	_, _, err := get(c, address)
-	wantRefused(t, err, "link-local")
+	for path, reason := range map[string]string{"/": "link-local", "/http": "only https", "/port": "port is not allowed"} {
+		_, _, err := get(c, address+path)
+		wantRefused(t, err, reason)
+	}
 }
 
 func TestC34Bounds(t *testing.T) {

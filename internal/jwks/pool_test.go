@@ -2,6 +2,7 @@ package jwks_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -108,6 +109,25 @@ func TestPoolStale(t *testing.T) {
 	clock.Advance(time.Minute + time.Millisecond)
 	if _, err := p.Key(context.Background(), k.URL, k.key.ID()); !errors.Is(err, jose.ErrUnknownKey) {
 		t.Errorf("a key that was taken away: %v", err)
+	}
+}
+
+// Without a kid, only the only key can be meant.
+func TestPoolWithoutKeyID(t *testing.T) {
+	k, clock := serve(t, ""), storetest.NewClock()
+	signer, err := jose.GenerateSigner(jose.EdDSA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		json.NewEncoder(w).Encode(jose.NewKeySet(k.key, signer.Key()))
+	})
+	p := pool(t, clock)
+	if key, err := p.Key(context.Background(), k.URL, ""); !errors.Is(err, jose.ErrUnknownKey) || !key.IsZero() {
+		t.Errorf("got %v %v", key, err)
+	}
+	if key, err := p.Key(context.Background(), k.URL, signer.Key().ID()); err != nil || !key.Equal(signer.Key()) {
+		t.Errorf("got %v %v", key, err)
 	}
 }
 
