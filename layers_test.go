@@ -31,6 +31,7 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/jwks":   {"tool", "fetching and caching the key set of an issuer"},
 	"internal/store":  {"tool", "records in SQL"},
 	"internal/config": {"tool", "one struct: file and environment, checked once"},
+	"internal/dial":   {"tool", "the guarded dialer: fetches what strangers name"},
 
 	"guard":     {"public", "an API's gate"},
 	"guardtest": {"public", "an issuer that lives for one test"},

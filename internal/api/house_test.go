@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/gatehouse-auth/gatehouse/internal/dial"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
@@ -37,6 +38,9 @@ type house struct {
 	clock *storetest.Clock
 	parts *server.Parts
 	log   *logBuffer
+
+	issuer   string
+	outgoing dial.Config
 
 	ada, bob      iam.User
 	serviceSecret string
@@ -64,7 +68,13 @@ func (l *logBuffer) String() string {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	kek, _ := keys.GenerateKEK()
-	h := &house{t: t, dir: t.TempDir(), kek: kek, clock: storetest.NewClock(), log: &logBuffer{}}
+	return newHouseAt(t, &house{dir: t.TempDir(), kek: kek, issuer: issuer})
+}
+
+// newHouseAt opens and furnishes a house whose place is set.
+func newHouseAt(t *testing.T, h *house) *house {
+	t.Helper()
+	h.t, h.clock, h.log = t, storetest.NewClock(), &logBuffer{}
 	h.open()
 	t.Cleanup(func() { h.parts.Close() })
 	h.furnish()
@@ -73,7 +83,7 @@ func newHouse(t *testing.T) *house {
 
 func (h *house) open() {
 	h.t.Helper()
-	parts, err := server.Assemble(context.Background(), server.Config{Issuer: issuer, Dir: h.dir, KEKs: []keys.KEK{h.kek}, Now: h.clock.Now,
+	parts, err := server.Assemble(context.Background(), server.Config{Issuer: h.issuer, Dir: h.dir, KEKs: []keys.KEK{h.kek}, Outgoing: h.outgoing, Now: h.clock.Now,
 		Logger: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		h.t.Fatal(err)
@@ -139,7 +149,7 @@ func (a answer) str(name string) string {
 }
 
 func (h *house) do(method, path, contentType, body string, header http.Header) answer {
-	r := httptest.NewRequest(method, issuer+path, strings.NewReader(body))
+	r := httptest.NewRequest(method, h.issuer+path, strings.NewReader(body))
 	for name, values := range header {
 		r.Header[name] = values
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/jwks"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
@@ -109,7 +110,11 @@ func TestC13ReuseAfterTheGraceEndsTheGrant(t *testing.T) {
 
 func TestC13WithoutGrace(t *testing.T) {
 	h := newHouse(t)
-	tokens, err := token.New(token.Config{Issuer: issuer, People: h.parts.Store, Grants: h.parts.Store, Revocations: h.parts.Store,
+	pool, err := jwks.NewPool(jwks.PoolConfig{HTTPClient: http.DefaultClient})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens, err := token.New(token.Config{Issuer: issuer, People: h.parts.Store, Grants: h.parts.Store, Revocations: h.parts.Store, Proofs: h.parts.Store, ClientKeys: pool,
 		Signer: h.parts.Keys, Sealer: h.parts.Keys, Grace: 0, Now: h.clock.Now})
 	if err != nil {
 		t.Fatal(err)

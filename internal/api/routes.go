@@ -16,10 +16,12 @@ import (
 // published is the key set that verifiers may use now.
 type published interface{ Published() jose.KeySet }
 
-// records tells whether the store answers, and which scopes exist.
+// records tells whether the store answers, which scopes exist, and which
+// origins any client allows.
 type records interface {
 	Ping(ctx context.Context) error
 	APIs(ctx context.Context) ([]iam.API, error)
+	OriginKnown(ctx context.Context, origin string) (bool, error)
 }
 
 // Config of the machine endpoints; every field is required.
@@ -50,19 +52,22 @@ func Routes(c Config) (*http.ServeMux, error) {
 	mux := http.NewServeMux()
 	for _, route := range []struct {
 		path, method string
+		readers      readers
 		handle       respond.Handler
 	}{
-		{"/oauth/token", http.MethodPost, h.token},
-		{"/oauth/authorize-challenge", http.MethodPost, h.challenge},
-		{"/oauth/revoke", http.MethodPost, h.revoke},
-		{"/oauth/introspect", http.MethodPost, h.introspect},
-		{"/.well-known/oauth-authorization-server", http.MethodGet, h.metadata},
-		{"/.well-known/openid-configuration", http.MethodGet, h.metadata},
-		{"/.well-known/jwks.json", http.MethodGet, h.jwks},
-		{"/healthz", http.MethodGet, h.healthz},
-		{"/readyz", http.MethodGet, h.readyz},
+		{"/oauth/token", http.MethodPost, clientPages, h.token},
+		{"/oauth/authorize-challenge", http.MethodPost, noPages, h.challenge},
+		{"/oauth/revoke", http.MethodPost, clientPages, h.revoke},
+		{"/oauth/introspect", http.MethodPost, noPages, h.introspect},
+		{"/.well-known/oauth-authorization-server", http.MethodGet, allPages, h.metadata},
+		{"/.well-known/openid-configuration", http.MethodGet, allPages, h.metadata},
+		{"/.well-known/jwks.json", http.MethodGet, allPages, h.jwks},
+		{"/healthz", http.MethodGet, noPages, h.healthz},
+		{"/readyz", http.MethodGet, noPages, h.readyz},
 	} {
-		mux.Handle(route.path, respond.Method(respond.With(c.Logger, route.handle), route.method))
+		endpoint := respond.Method(respond.With(c.Logger, route.handle), route.method)
+		preflight := respond.With(c.Logger, h.preflight(route.readers, route.method))
+		mux.Handle(route.path, cors(route.readers, preflight, endpoint))
 	}
 	return mux, nil
 }

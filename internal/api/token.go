@@ -26,12 +26,25 @@ func (h handler) from(w http.ResponseWriter, r *http.Request, prove proof) (oaut
 		return oauth.Form{}, iam.Client{}, err
 	}
 	client, err := prove(r.Context(), credentials)
+	if err != nil {
+		return oauth.Form{}, iam.Client{}, err
+	}
+	return form, client, nil
+}
+
+// fromPage is from for an endpoint whose answers a page of the client may read:
+// also the refusals, from the moment the client is known.
+func (h handler) fromPage(w http.ResponseWriter, r *http.Request, prove proof) (oauth.Form, iam.Client, error) {
+	form, client, err := h.from(w, r, prove)
+	if err == nil {
+		allowPage(w, r, client)
+	}
 	return form, client, err
 }
 
 // token is the token endpoint (RFC 6749 §3.2).
 func (h handler) token(w http.ResponseWriter, r *http.Request) error {
-	form, client, err := h.from(w, r, h.tokens.Authenticate)
+	form, client, err := h.fromPage(w, r, h.tokens.Authenticate)
 	if err != nil {
 		return err
 	}
@@ -102,7 +115,7 @@ func loginRefusal(err error) error {
 
 // revoke ends a token (RFC 7009). The answer is 200 whatever the token was.
 func (h handler) revoke(w http.ResponseWriter, r *http.Request) error {
-	form, client, err := h.from(w, r, h.tokens.Authenticate)
+	form, client, err := h.fromPage(w, r, h.tokens.Authenticate)
 	if err != nil {
 		return err
 	}

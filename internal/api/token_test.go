@@ -81,7 +81,7 @@ func TestClientAuthentication(t *testing.T) {
 		{"both methods", values("grant_type", "client_credentials", "client_secret", h.serviceSecret).Encode(), basic("robot", h.serviceSecret), 400, "invalid_request"},
 		{"two ids", values("grant_type", "client_credentials", "client_id", "other").Encode(), basic("robot", h.serviceSecret), 400, "invalid_request"},
 		{"two headers", grant, http.Header{"Authorization": append(basic("robot", h.serviceSecret)["Authorization"], "Basic eDp5")}, 400, "invalid_request"},
-		{"an assertion", values("grant_type", "client_credentials", "client_id", "robot", "client_assertion", "x.y.z", "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer").Encode(), nil, 401, "invalid_client"},
+		{"an assertion that is no token", values("grant_type", "client_credentials", "client_id", "robot", "client_assertion", "x.y.z", "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer").Encode(), nil, 401, "invalid_client"},
 		{"a public client with a secret", values("grant_type", "refresh_token", "client_id", "app", "client_secret", "x", "refresh_token", "x").Encode(), nil, 401, "invalid_client"},
 		{"a client that acts for users", values("grant_type", "client_credentials", "client_id", "portal", "client_secret", h.portalSecret).Encode(), nil, 400, "unauthorized_client"},
 		{"a bearer header", grant, http.Header{"Authorization": {"Bearer x"}}, 401, "invalid_client"},

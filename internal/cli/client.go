@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -69,7 +68,7 @@ func (a *app) clientVerbs(c *cobra.Command, k kind) {
 	c.AddCommand(a.clientList(k), shower(a, k.noun, func(ctx context.Context, o office, id string) (withSecret, error) {
 		found, err := k.find(ctx, o, id)
 		return withSecret{Client: found}, err
-	}, a.showClient), a.clientSecret(k),
+	}, a.showClient), a.clientSecret(k), a.clientKeys(k),
 		a.switcher(k.noun, directory.Disabled, "End all grants and tokens of a "+k.title+", and allow no new ones.", set),
 		a.switcher(k.noun, directory.Enabled, "Let a "+k.title+" obtain tokens again. What ended stays ended.", set),
 		a.deleter(k.noun, "End everything of a "+k.title+" and delete it.", func(ctx context.Context, o office, id string) error {
@@ -91,10 +90,12 @@ func (a *app) showClient(c withSecret) error {
 	if c.Secret != "" {
 		secret = c.Secret + "   (shown once; Gatehouse keeps only a hash)"
 	}
-	return a.sheet(c, field{"client_id", string(c.ID)}, field{"name", c.Name}, field{"type", string(c.Type)}, field{"first party", yes(c.FirstParty)},
-		field{"grant types", strings.Join(c.GrantTypes, " ")}, field{"redirect URIs", strings.Join(c.RedirectURIs, " ")}, field{"scopes", strings.Join(c.Scopes, " ")},
-		field{"default scopes", strings.Join(c.DefaultScopes, " ")}, field{"roles", strings.Join(c.Roles, " ")}, field{"challenge", yes(c.Challenge)},
-		field{"reader of", strings.Join(c.ReaderOf, " ")}, field{"state", state(c.Disabled)}, field{"client_secret", secret})
+	fields := []field{{"client_id", string(c.ID)}, {"name", c.Name}, {"type", string(c.Type)}, {"first party", yes(c.FirstParty)},
+		{"grant types", strings.Join(c.GrantTypes, " ")}, {"redirect URIs", strings.Join(c.RedirectURIs, " ")}, {"scopes", strings.Join(c.Scopes, " ")},
+		{"default scopes", strings.Join(c.DefaultScopes, " ")}, {"roles", strings.Join(c.Roles, " ")}, {"challenge", yes(c.Challenge)},
+		{"reader of", strings.Join(c.ReaderOf, " ")}, {"state", state(c.Disabled)}}
+	fields = append(fields, authFields(c.Client)...)
+	return a.sheet(c, append(fields, field{"client_secret", secret})...)
 }
 
 func (a *app) create(ctx context.Context, client iam.Client) error {
@@ -109,11 +110,14 @@ func (a *app) create(ctx context.Context, client iam.Client) error {
 
 func (a *app) clientCreate() *cobra.Command {
 	var client iam.Client
+	var p proof
 	var public, confidential, noRefresh bool
 	c := &cobra.Command{
 		Use: "create ID --public|--confidential", Short: "Create a client", Args: cobra.ExactArgs(1),
 		Example: `  gatehouse client create shop --public --first-party --challenge --scope orders:read
-  gatehouse client create portal --confidential --redirect-uri https://portal.example.com/callback --scope orders:read`,
+  gatehouse client create portal --confidential --redirect-uri https://portal.example.com/callback --scope orders:read
+  gatehouse client create bank --confidential --auth private_key_jwt --jwks public.json --redirect-uri https://bank.example.com/cb
+  gatehouse client create spa --public --redirect-uri https://spa.example.com/cb --origin https://spa.example.com`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if public == confidential {
 				return usagef("say whether the client can keep a secret: --public or --confidential")
@@ -125,11 +129,16 @@ func (a *app) clientCreate() *cobra.Command {
 			if noRefresh {
 				client.GrantTypes = []string{iam.AuthorizationCode}
 			}
+			if err := p.apply(a, &client); err != nil {
+				return err
+			}
 			return a.create(c.Context(), client)
 		},
 	}
 	c.Flags().BoolVar(&public, "public", false, "a browser or mobile app: holds no secret")
-	c.Flags().BoolVar(&confidential, "confidential", false, "a server: holds a secret, which is printed once")
+	c.Flags().BoolVar(&confidential, "confidential", false, "a server: holds a secret, which is printed once, or keys")
+	p.flags(c)
+	c.Flags().StringArrayVar(&client.Origins, "origin", nil, "an origin whose pages may read its answers, exactly as browsers send it (repeatable)")
 	c.Flags().BoolVar(&client.FirstParty, "first-party", false, "your own: no consent is asked, roles are shown")
 	c.Flags().BoolVar(&client.Challenge, "challenge", false, "may send usernames and passwords itself (first-party apps only)")
 	c.Flags().BoolVar(&noRefresh, "no-refresh", false, "no refresh tokens")
@@ -143,17 +152,23 @@ func (a *app) clientCreate() *cobra.Command {
 
 func (a *app) serviceAccountCreate() *cobra.Command {
 	client := iam.Client{Type: iam.Service}
+	var p proof
 	c := &cobra.Command{
 		Use: "create ID", Short: "Create a service account", Args: cobra.ExactArgs(1),
-		Long: "Create a service account. Its secret is printed once. Without --scope it may be\ngranted everything that its roles hold.",
+		Long: "Create a service account. Its secret is printed once, unless it proves itself with\nkeys. Without --scope it may be granted everything that its roles hold.",
 		Example: `  gatehouse service-account create robot --role viewer
+  gatehouse service-account create robot --role viewer --auth private_key_jwt --jwks public.json
   gatehouse service-account create gate --reader-of orders --json`,
 		RunE: func(c *cobra.Command, args []string) error {
 			client.ID = iam.ClientID(args[0])
+			if err := p.apply(a, &client); err != nil {
+				return err
+			}
 			return a.create(c.Context(), client)
 		},
 	}
 	c.Flags().StringVar(&client.Name, "name", "", "display name")
+	p.flags(c)
 	c.Flags().StringArrayVar(&client.Roles, "role", nil, "a role it holds (repeatable)")
 	c.Flags().StringArrayVar(&client.Scopes, "scope", nil, "bound what it may be granted (repeatable)")
 	c.Flags().StringArrayVar(&client.ReaderOf, "reader-of", nil, "an API whose tokens it may introspect (repeatable)")
@@ -174,12 +189,12 @@ func (a *app) clientList(k kind) *cobra.Command {
 				}
 				rows := [][]string{}
 				for _, c := range found {
-					rows = append(rows, []string{string(c.ID), string(c.Type), strings.Join(append(c.Roles, c.Scopes...), " "), state(c.Disabled)})
+					rows = append(rows, []string{string(c.ID), string(c.Type), strings.Join(append(c.Roles, c.Scopes...), " "), authCell(c), state(c.Disabled)})
 				}
 				if more {
 					fmt.Fprintf(a.Err, "There may be more: --after %s\n", found[len(found)-1].ID)
 				}
-				return a.table(found, []string{"ID", "TYPE", "ROLES AND SCOPES", "STATE"}, rows)
+				return a.table(found, []string{"ID", "TYPE", "ROLES AND SCOPES", "AUTH", "STATE"}, rows)
 			})
 		},
 	}
@@ -208,32 +223,12 @@ func (k kind) page(ctx context.Context, o office, after iam.ClientID, limit int)
 	}
 }
 
-func (a *app) clientSecret(k kind) *cobra.Command {
-	return &cobra.Command{
-		Use: "secret ID", Short: "Replace the secret and print the new one once", Args: cobra.ExactArgs(1),
-		Long:    "Replace the secret. The old one stops working at once, and what was obtained\nwith it ends.",
-		Example: fmt.Sprintf("  gatehouse %s secret %s\n  gatehouse %s secret %s --json", k.noun, sample(k.noun), k.noun, sample(k.noun)),
-		RunE: func(c *cobra.Command, args []string) error {
-			return a.enter(c.Context(), func(ctx context.Context, o office) error {
-				if _, err := k.find(ctx, o, args[0]); err != nil {
-					return err
-				}
-				secret, err := o.directory.NewSecret(ctx, o.actor, iam.ClientID(args[0]))
-				if err != nil {
-					return err
-				}
-				changed, err := k.find(ctx, o, args[0])
-				return errors.Join(err, a.showClient(withSecret{changed, secret}))
-			})
-		},
-	}
-}
-
 // edits are the flags that both kinds share.
 type edits struct {
 	name                                            string
 	addScopes, removeScopes, addReader, noReader    []string
 	addRoles, removeRoles, addRedirects, noRedirect []string
+	addOrigins, noOrigin                            []string
 }
 
 func (e edits) apply(c *cobra.Command, client *iam.Client) {
@@ -245,6 +240,7 @@ func (e edits) apply(c *cobra.Command, client *iam.Client) {
 	client.ReaderOf = revise(client.ReaderOf, e.addReader, e.noReader)
 	client.Roles = revise(client.Roles, e.addRoles, e.removeRoles)
 	client.RedirectURIs = revise(client.RedirectURIs, e.addRedirects, e.noRedirect)
+	client.Origins = revise(client.Origins, e.addOrigins, e.noOrigin)
 }
 
 func (e *edits) flags(c *cobra.Command) {
@@ -289,6 +285,8 @@ func (a *app) clientEdit() *cobra.Command {
 	e.flags(c)
 	c.Flags().StringArrayVar(&e.addRedirects, "add-redirect-uri", nil, "allow a redirect URI (repeatable)")
 	c.Flags().StringArrayVar(&e.noRedirect, "remove-redirect-uri", nil, "and no longer (repeatable)")
+	c.Flags().StringArrayVar(&e.addOrigins, "add-origin", nil, "let pages of an origin read its answers (repeatable)")
+	c.Flags().StringArrayVar(&e.noOrigin, "remove-origin", nil, "and no longer (repeatable)")
 	c.Flags().BoolVar(&firstParty, "first-party", false, "your own, or not (--first-party=false)")
 	c.Flags().BoolVar(&challenge, "challenge", false, "may send usernames and passwords itself, or not")
 	return c

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/config"
 	"github.com/gatehouse-auth/gatehouse/internal/demo"
+	"github.com/gatehouse-auth/gatehouse/internal/dial"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
 )
@@ -65,6 +66,7 @@ func (a *app) serve(c *cobra.Command) error {
 	parts, err := server.Assemble(c.Context(), server.Config{
 		Issuer: settings.Issuer, Dir: settings.Data, KEKs: keks, Proxies: proxies(settings), Logger: logger,
 		PublishAhead: keys.DefaultPublishAhead, RotateEvery: time.Duration(settings.Keys.RotateEvery),
+		Outgoing: dial.Config{Ports: settings.Outgoing.Ports, Networks: settings.Outgoing.Prefixes()},
 	})
 	if err != nil {
 		return explainSealed(err)

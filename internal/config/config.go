@@ -40,6 +40,8 @@ type Config struct {
 	Keys Keys `yaml:"keys"`
 	// Limits bound what strangers can make this server hold.
 	Limits Limits `yaml:"limits"`
+	// Outgoing says where addresses that clients name may lead.
+	Outgoing Outgoing `yaml:"outgoing"`
 
 	path  string
 	lines map[string]int
@@ -267,6 +269,9 @@ func (c Config) check() error {
 	}
 	if c.Limits.Connections < 0 || c.Limits.ConnectionsPerAddress < 0 {
 		fault("limits", "a limit is a positive number; leave it out for the default")
+	}
+	if err := c.Outgoing.check(); err != nil {
+		fault("outgoing", "%s", err)
 	}
 	return errors.Join(faults...)
 }

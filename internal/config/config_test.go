@@ -53,6 +53,11 @@ func TestFaultsAreReportedAtOnceWithTheirLines(t *testing.T) {
 		{"a list for a word", good + "limits: { connections: [1] }\n", "g.yaml:5: cannot unmarshal"},
 		{"a word twice", good + "data: /x\n", "already defined"},
 		{"not YAML", "{", "g.yaml"},
+		{"outgoing port 0", good + "outgoing: { ports: [0] }\n", "g.yaml:5: outgoing: port 0"},
+		{"outgoing port too large", good + "outgoing: { ports: [65536] }\n", "port 65536"},
+		{"outgoing to a name", good + "outgoing: { networks: [intranet] }\n", "not a network"},
+		{"outgoing with bits left", good + "outgoing: { networks: [10.1.2.3/8] }\n", "probably 10.0.0.0/8"},
+		{"outgoing to everywhere", good + "outgoing: { networks: [0.0.0.0/0] }\n", "every address"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if _, err := config.Parse("g.yaml", []byte(tc.text), none); err == nil || !strings.Contains(err.Error(), tc.want) {
@@ -87,6 +92,13 @@ func TestTheEnvironmentWins(t *testing.T) {
 	})
 	if err != nil || c.Listen != "localhost:9" || c.Data != "/etc/data" {
 		t.Errorf("got %+v %v", c, err)
+	}
+}
+
+func TestOutgoing(t *testing.T) {
+	c, err := config.Parse("g.yaml", []byte(good+"outgoing: { ports: [8443], networks: [10.1.0.0/16, 'fd00:1::/32'] }\n"), none)
+	if err != nil || len(c.Outgoing.Ports) != 1 || c.Outgoing.Ports[0] != 8443 || fmt.Sprint(c.Outgoing.Prefixes()) != "[10.1.0.0/16 fd00:1::/32]" {
+		t.Errorf("got %+v %v", c.Outgoing, err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/gatehouse-auth/gatehouse/guard"
+	"github.com/gatehouse-auth/gatehouse/internal/dial"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
 	"github.com/gatehouse-auth/gatehouse/internal/respond"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
@@ -90,7 +91,7 @@ func (r *run) assemble(ctx context.Context) error {
 	if err := r.folder.writeMarker(); err != nil {
 		return err
 	}
-	r.parts, err = server.Assemble(ctx, server.Config{Issuer: r.issuer, Dir: r.folder.dir, KEKs: []keys.KEK{kek}, Logger: r.logger, Home: &r.home})
+	r.parts, err = server.Assemble(ctx, server.Config{Issuer: r.issuer, Dir: r.folder.dir, KEKs: []keys.KEK{kek}, Outgoing: dial.Config{InsecureLoopback: true}, Logger: r.logger, Home: &r.home})
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func newSecret() (secret string, hash []byte) {
 }
 
 // CreateClient makes a client or service account. The secret is returned once
-// and kept as a hash; a public client has none.
+// and kept as a hash; a client that is public or proves itself with keys has none.
 func (s *Service) CreateClient(ctx context.Context, actor string, c iam.Client) (iam.Client, string, error) {
 	if len(c.GrantTypes) == 0 {
 		c.GrantTypes = []string{iam.AuthorizationCode, iam.RefreshToken}
@@ -33,8 +33,9 @@ func (s *Service) CreateClient(ctx context.Context, actor string, c iam.Client) 
 			c.GrantTypes = []string{iam.ClientCredentials}
 		}
 	}
+	c.Auth = c.AuthMethod()
 	secret := ""
-	if c.Type != iam.Public {
+	if c.Auth == iam.AuthSecret {
 		secret, c.SecretHash = newSecret()
 	}
 	if err := s.checkClient(ctx, c); err != nil {
@@ -87,7 +88,9 @@ func (s *Service) EditClient(ctx context.Context, actor string, id iam.ClientID,
 		if err := edit(c); err != nil {
 			return 0, iam.Event{}, err
 		}
-		c.ID, c.Type, c.SecretHash, c.Disabled = before.ID, before.Type, before.SecretHash, before.Disabled
+		// How it proves who it is has methods of its own, which say what ends.
+		c.ID, c.Type, c.Disabled, c.Auth, c.Keys, c.KeysURI = before.ID, before.Type, before.Disabled, before.Auth, before.Keys, before.KeysURI
+		c.SecretHash, c.OldSecretHash, c.OldSecretEnds = before.SecretHash, before.OldSecretHash, before.OldSecretEnds
 		if err := s.checkClient(ctx, *c); err != nil {
 			return 0, iam.Event{}, err
 		}
@@ -109,23 +112,6 @@ func (s *Service) SetClient(ctx context.Context, actor string, id iam.ClientID, 
 		c.Disabled = to == Disabled
 		return iam.EndEverything, clientEvent(actor, to.kind(noun(*c)), id), nil
 	})
-}
-
-// NewSecret replaces a client's secret. The old one stops working at once, and
-// what was obtained with it ends.
-func (s *Service) NewSecret(ctx context.Context, actor string, id iam.ClientID) (string, error) {
-	secret, hash := newSecret()
-	err := s.change(ctx, id, func(c *iam.Client) (iam.Ending, iam.Event, error) {
-		if c.Type == iam.Public {
-			return 0, iam.Event{}, iam.Invalidf("The client %q is public and has no secret.", id)
-		}
-		c.SecretHash = hash
-		return iam.EndEverything, clientEvent(actor, noun(*c)+".secret_changed", id), nil
-	})
-	if err != nil {
-		return "", err
-	}
-	return secret, nil
 }
 
 func (s *Service) change(ctx context.Context, id iam.ClientID, edit func(*iam.Client) (iam.Ending, iam.Event, error)) error {

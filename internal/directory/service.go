@@ -38,6 +38,7 @@ type clients interface {
 	CreateClient(ctx context.Context, c iam.Client, events ...iam.Event) error
 	Client(ctx context.Context, id iam.ClientID) (iam.Client, error)
 	UpdateClient(ctx context.Context, c iam.Client, ending iam.Ending, events ...iam.Event) error
+	RotateSecret(ctx context.Context, id iam.ClientID, hash []byte, overlap time.Duration, events ...iam.Event) error
 	DeleteClient(ctx context.Context, id iam.ClientID, events ...iam.Event) error
 }
 

@@ -3,6 +3,8 @@ package iam
 import (
 	"slices"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/jose"
 )
 
 // ClientType says how a client proves who it is and whom it acts for.
@@ -41,12 +43,22 @@ type Client struct {
 	Challenge bool `json:"challenge,omitempty"`
 	// ReaderOf names the APIs whose tokens the client may introspect (C19).
 	ReaderOf []string `json:"reader_of,omitempty"`
-	// SecretHash is the SHA-256 of a 256-bit random secret, nil for public clients.
-	SecretHash []byte    `json:"-"`
-	Epoch      int64     `json:"epoch"` // counter of C16
-	Disabled   bool      `json:"disabled"`
-	Version    int64     `json:"-"`
-	CreatedAt  time.Time `json:"created_at"`
+	// Auth is how the client proves who it is; ask AuthMethod.
+	Auth AuthMethod `json:"auth"`
+	// Keys are registered by value, KeysURI says where to fetch them.
+	Keys    jose.KeySet `json:"jwks,omitzero"`
+	KeysURI string      `json:"jwks_uri,omitempty"`
+	// Origins of pages that may read the client's answers (C21).
+	Origins []string `json:"origins,omitempty"`
+	// SecretHash is the SHA-256 of a 256-bit random secret, nil without a secret.
+	SecretHash []byte `json:"-"`
+	// OldSecretHash is of the secret before, good until OldSecretEnds.
+	OldSecretHash []byte    `json:"-"`
+	OldSecretEnds time.Time `json:"old_secret_ends,omitzero"`
+	Epoch         int64     `json:"epoch"` // counter of C16
+	Disabled      bool      `json:"disabled"`
+	Version       int64     `json:"-"`
+	CreatedAt     time.Time `json:"created_at"`
 }
 
 // Check reports the first reason why c cannot be stored.
@@ -57,10 +69,6 @@ func (c Client) Check() error {
 	switch {
 	case c.Type != Public && c.Type != Confidential && c.Type != Service:
 		return Invalidf("The client type %q is not one of public, confidential, service.", c.Type)
-	case c.Type == Public && len(c.SecretHash) > 0:
-		return Invalidf("A public client cannot keep a secret.")
-	case c.Type != Public && len(c.SecretHash) == 0:
-		return Invalidf("A client that is not public needs a secret.")
 	case c.Challenge && (!c.FirstParty || c.Type != Public):
 		return Invalidf("Only a public first-party client may use the challenge endpoint: it hands the user's password to the application.")
 	case c.Type != Service && len(c.Roles) > 0:
@@ -68,8 +76,10 @@ func (c Client) Check() error {
 	case c.Type == Public && len(c.ReaderOf) > 0:
 		return Invalidf("A public client cannot introspect tokens: it has no secret to prove who it is.")
 	}
-	if err := c.checkGrantTypes(); err != nil {
-		return err
+	for _, check := range []func() error{c.checkAuth, c.checkGrantTypes, c.checkOrigins} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
 	for _, uri := range c.RedirectURIs {
 		if err := CheckRedirectURI(uri, c.Type); err != nil {

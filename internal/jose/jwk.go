@@ -252,6 +252,9 @@ func (s KeySet) Keys() []Key { return slices.Clone(s.keys) }
 // Len is the number of usable keys.
 func (s KeySet) Len() int { return len(s.keys) }
 
+// IsZero tells whether the set is empty, for `omitzero`.
+func (s KeySet) IsZero() bool { return len(s.keys) == 0 }
+
 // MarshalJSON writes the JWKS document: public members only.
 func (s KeySet) MarshalJSON() ([]byte, error) {
 	keys := s.keys

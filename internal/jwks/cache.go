@@ -46,14 +46,18 @@ type Config struct {
 	// empty: it is found by discovery.
 	KeysURL    string
 	HTTPClient *http.Client
-	Now        func() time.Time
-	Logger     *slog.Logger
+	// Lazy fetches when keys are asked for that are older than their time to
+	// live, and never ahead of time: for sets that may not be used for months.
+	Lazy   bool
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // Cache holds the keys of one issuer. Safe for concurrent use.
 type Cache struct {
 	issuer  string
 	keysURL string
+	lazy    bool
 	client  *http.Client
 	now     func() time.Time
 	logger  *slog.Logger
@@ -90,7 +94,7 @@ func New(c Config) (*Cache, error) {
 	if c.Issuer == "" {
 		return nil, errors.New("jwks: Issuer is required")
 	}
-	cache := &Cache{issuer: c.Issuer, keysURL: c.KeysURL, client: sameOrigin(c.HTTPClient), now: c.Now, logger: c.Logger,
+	cache := &Cache{issuer: c.Issuer, keysURL: c.KeysURL, lazy: c.Lazy, client: sameOrigin(c.HTTPClient), now: c.Now, logger: c.Logger,
 		tokens: refetchBurst, unknown: map[string]time.Time{}}
 	if cache.now == nil {
 		cache.now = time.Now
@@ -129,11 +133,17 @@ func (c *Cache) Current() *Snapshot {
 
 // Ready fetches the keys if there are none yet. ErrUnavailable when that fails.
 func (c *Cache) Ready(ctx context.Context) (*Snapshot, error) {
-	c.start()
-	if s := c.Current(); s != nil {
+	if !c.lazy {
+		c.start()
+	}
+	s := c.Current()
+	if s != nil && (!c.lazy || c.now().Sub(s.Fetched) <= s.ttl) {
 		return s, nil
 	}
 	if err := c.fetchFirst(ctx); err != nil {
+		if s != nil {
+			return s, nil // stale keys are better than none, for as long as C18 says
+		}
 		return nil, err
 	}
 	if s := c.Current(); s != nil {

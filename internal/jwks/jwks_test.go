@@ -21,6 +21,7 @@ type keys struct {
 	key     jose.Key
 	caching string
 	down    atomic.Bool
+	next    atomic.Pointer[jose.Key] // published instead of key
 }
 
 func serve(t *testing.T, caching string) *keys {
@@ -37,6 +38,10 @@ func serve(t *testing.T, caching string) *keys {
 		}
 		if k.caching != "" {
 			w.Header().Set("Cache-Control", k.caching)
+		}
+		if next := k.next.Load(); next != nil {
+			json.NewEncoder(w).Encode(jose.NewKeySet(*next))
+			return
 		}
 		json.NewEncoder(w).Encode(jose.NewKeySet(k.key))
 	}))

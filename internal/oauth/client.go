@@ -10,14 +10,16 @@ import (
 // Credentials are what a client presented to prove who it is. The secret must
 // never be printed; String hides it.
 type Credentials struct {
-	ClientID string
-	Secret   string
-	Method   string // client_secret_basic, client_secret_post or none
+	ClientID  string
+	Secret    string
+	Assertion Assertion // of MethodKey
+	Method    string    // client_secret_basic, client_secret_post, private_key_jwt or none
 }
 
 const (
 	MethodBasic = "client_secret_basic"
 	MethodPost  = "client_secret_post"
+	MethodKey   = "private_key_jwt"
 	MethodNone  = "none"
 )
 
@@ -30,11 +32,14 @@ var errBasic = errors.New("malformed Basic header")
 // and the form (RFC 6749 §2.3). Two methods at once are invalid_request.
 func ParseCredentials(authorization []string, form Form) (Credentials, error) {
 	id, secret := form.Get("client_id"), form.Get("client_secret")
-	if form.Get("client_assertion") != "" || form.Get("client_assertion_type") != "" {
-		return Credentials{}, InvalidClient("Client assertions are not supported here. Use client_secret_basic or client_secret_post.")
-	}
 	if len(authorization) > 1 {
 		return Credentials{}, InvalidRequest("The request has more than one Authorization header.")
+	}
+	if form.Get("client_assertion") != "" || form.Get("client_assertion_type") != "" {
+		if len(authorization) == 1 || secret != "" {
+			return Credentials{}, InvalidRequest("The client authenticates twice: with a client_assertion and with a secret.")
+		}
+		return assertedCredentials(form, id)
 	}
 	if len(authorization) == 1 {
 		return basicCredentials(authorization[0], id, secret)
@@ -46,6 +51,26 @@ func ParseCredentials(authorization []string, form Form) (Credentials, error) {
 		return Credentials{ClientID: id, Method: MethodNone}, nil
 	}
 	return Credentials{ClientID: id, Secret: secret, Method: MethodPost}, nil
+}
+
+// assertedCredentials reads RFC 7521 §4.2. A client_id is optional there, and
+// must be the assertion's when it is given.
+func assertedCredentials(form Form, id string) (Credentials, error) {
+	raw, err := form.Require("client_assertion")
+	if err != nil {
+		return Credentials{}, err
+	}
+	if form.Get("client_assertion_type") != AssertionType {
+		return Credentials{}, InvalidRequest("The client_assertion_type must be %s.", AssertionType)
+	}
+	assertion, err := ParseAssertion(raw)
+	if err != nil {
+		return Credentials{}, err
+	}
+	if id != "" && id != assertion.ClientID() {
+		return Credentials{}, InvalidRequest("The client_id in the form is not the one in the client_assertion.")
+	}
+	return Credentials{ClientID: assertion.ClientID(), Assertion: assertion, Method: MethodKey}, nil
 }
 
 func basicCredentials(header, formID, formSecret string) (Credentials, error) {

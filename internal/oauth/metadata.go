@@ -16,6 +16,9 @@ type Metadata struct {
 	TokenAuthMethodsSupported         []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported"`
 	IntrospectionAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported"`
+	TokenAuthAlgorithms               []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	RevocationAuthAlgorithms          []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAuthAlgorithms       []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported"`
 	SubjectTypesSupported             []string `json:"subject_types_supported"`
 }
@@ -32,9 +35,12 @@ func NewMetadata(issuer string, scopes []string) Metadata {
 		ScopesSupported:                   scopes,
 		ResponseTypesSupported:            []string{"code"},
 		GrantTypesSupported:               []string{"authorization_code", "client_credentials", "refresh_token"},
-		TokenAuthMethodsSupported:         []string{MethodBasic, MethodPost, MethodNone},
-		RevocationAuthMethodsSupported:    []string{MethodBasic, MethodPost, MethodNone},
-		IntrospectionAuthMethodsSupported: []string{MethodBasic, MethodPost},
+		TokenAuthMethodsSupported:         []string{MethodBasic, MethodPost, MethodKey, MethodNone},
+		RevocationAuthMethodsSupported:    []string{MethodBasic, MethodPost, MethodKey, MethodNone},
+		IntrospectionAuthMethodsSupported: []string{MethodBasic, MethodPost, MethodKey},
+		TokenAuthAlgorithms:               AssertionAlgorithms(),
+		RevocationAuthAlgorithms:          AssertionAlgorithms(),
+		IntrospectionAuthAlgorithms:       AssertionAlgorithms(),
 		CodeChallengeMethodsSupported:     []string{"S256"},
 		SubjectTypesSupported:             []string{"public"},
 	}

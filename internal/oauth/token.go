@@ -65,7 +65,7 @@ func ParseChallengeRequest(form Form) (ChallengeRequest, error) {
 	if t := form.Get("response_type"); t != "" && t != "code" {
 		return r, Refuse(CodeUnsupportedResponseType, "The response_type must be code.")
 	}
-	if form.Get("client_secret") != "" || form.Get("client_assertion") != "" {
+	if form.Get("client_secret") != "" || form.Get("client_assertion") != "" || form.Get("client_assertion_type") != "" {
 		return r, InvalidRequest("The challenge endpoint is for public clients and takes no client authentication.")
 	}
 	var err error

@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/api"
+	"github.com/gatehouse-auth/gatehouse/internal/dial"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/jwks"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
 	"github.com/gatehouse-auth/gatehouse/internal/page"
@@ -33,6 +35,8 @@ type Config struct {
 	Logger       *slog.Logger
 	// Proxies terminate TLS in front of this server; nil: nobody does.
 	Proxies []netip.Prefix
+	// Outgoing bounds what is fetched from addresses that clients name (C34).
+	Outgoing dial.Config
 	// Home answers what no endpoint does; nil: 404.
 	Home http.Handler
 }
@@ -46,6 +50,7 @@ type Parts struct {
 	Logins    *login.Service
 	Tokens    *token.Service
 	Handler   http.Handler
+	pool      *jwks.Pool
 	issuer    string
 	logger    *slog.Logger
 
@@ -89,9 +94,13 @@ func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
+	p.pool, err = jwks.NewPool(jwks.PoolConfig{HTTPClient: dial.New(c.Outgoing), Now: c.Now, Logger: c.Logger})
+	if err != nil {
+		return err
+	}
 	p.Tokens, err = token.New(token.Config{
 		Issuer: c.Issuer, People: p.Store, Grants: p.Store, Revocations: p.Store,
-		Signer: p.Keys, Sealer: p.Keys, Grace: iam.RefreshGrace, Now: c.Now,
+		Proofs: p.Store, ClientKeys: p.pool, Signer: p.Keys, Sealer: p.Keys, Grace: iam.RefreshGrace, Now: c.Now,
 	})
 	if err != nil {
 		return err
@@ -119,4 +128,4 @@ func (p *Parts) routes(c Config) error {
 }
 
 // Close ends what Assemble opened.
-func (p *Parts) Close() error { return p.Store.Close() }
+func (p *Parts) Close() error { return errors.Join(p.pool.Close(), p.Store.Close()) }

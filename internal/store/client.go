@@ -9,13 +9,14 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
 
-const clientColumns = `id, name, type, first_party, grant_types, redirect_uris, scopes, default_scopes, challenge, reader_of, secret_hash, epoch, disabled, version, created_at`
+const clientColumns = `id, name, type, first_party, grant_types, redirect_uris, scopes, default_scopes, challenge, reader_of, secret_hash, epoch, disabled, version, created_at,
+	` + clientAuthColumns
 
 func scanClient(row interface{ Scan(...any) error }) (iam.Client, error) {
 	var c iam.Client
 	var secret string
 	err := row.Scan(&c.ID, &c.Name, &c.Type, &c.FirstParty, list[[]string]{&c.GrantTypes}, list[[]string]{&c.RedirectURIs}, list[[]string]{&c.Scopes},
-		list[[]string]{&c.DefaultScopes}, &c.Challenge, list[[]string]{&c.ReaderOf}, &secret, &c.Epoch, &c.Disabled, &c.Version, moment{&c.CreatedAt})
+		list[[]string]{&c.DefaultScopes}, &c.Challenge, list[[]string]{&c.ReaderOf}, &secret, &c.Epoch, &c.Disabled, &c.Version, moment{&c.CreatedAt}, &c.Auth, keySet{&c.Keys}, &c.KeysURI, hexBytes{&c.OldSecretHash}, moment{&c.OldSecretEnds})
 	if err != nil {
 		return iam.Client{}, err
 	}
@@ -31,13 +32,14 @@ func scanClient(row interface{ Scan(...any) error }) (iam.Client, error) {
 func (db *DB) CreateClient(ctx context.Context, c iam.Client, events ...iam.Event) error {
 	return db.change(ctx, "client", string(c.ID), events, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO clients (`+clientColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-			COALESCE((SELECT MAX(min_epoch) FROM revocation WHERE kind = $14 AND subject = $1), 1), $12, 1, $13)`,
+			COALESCE((SELECT MAX(min_epoch) FROM revocation WHERE kind = $19 AND subject = $1), 1), $12, 1, $13, $14, $15, $16, $17, $18)`,
 			c.ID, c.Name, c.Type, c.FirstParty, text(c.GrantTypes), text(c.RedirectURIs), text(c.Scopes), text(c.DefaultScopes), c.Challenge,
-			text(c.ReaderOf), hex.EncodeToString(c.SecretHash), c.Disabled, micros(db.now()), iam.RevokeClient)
+			text(c.ReaderOf), hex.EncodeToString(c.SecretHash), c.Disabled, micros(db.now()),
+			c.AuthMethod(), keySetText(c.Keys), c.KeysURI, hex.EncodeToString(c.OldSecretHash), micros(c.OldSecretEnds), iam.RevokeClient)
 		if err != nil {
 			return err
 		}
-		return writeClientRoles(ctx, tx, c)
+		return writeClientLists(ctx, tx, c)
 	})
 }
 
@@ -59,7 +61,7 @@ func (db *DB) Client(ctx context.Context, id iam.ClientID) (iam.Client, error) {
 	if err != nil {
 		return iam.Client{}, translate(err)
 	}
-	c.Roles, err = db.clientRoles(ctx, id)
+	err = db.readClientLists(ctx, &c)
 	return c, err
 }
 
@@ -79,7 +81,7 @@ func (db *DB) Clients(ctx context.Context, after iam.ClientID, limit int) ([]iam
 		return nil, err
 	}
 	for i := range clients {
-		if clients[i].Roles, err = db.clientRoles(ctx, clients[i].ID); err != nil {
+		if err := db.readClientLists(ctx, &clients[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -91,13 +93,15 @@ func (db *DB) Clients(ctx context.Context, after iam.ClientID, limit int) ([]iam
 func (db *DB) UpdateClient(ctx context.Context, c iam.Client, ending iam.Ending, events ...iam.Event) error {
 	return db.change(ctx, "client", string(c.ID), events, func(ctx context.Context, tx *txn) error {
 		ok, err := one(tx.ExecContext(ctx, `UPDATE clients SET name = $1, first_party = $2, grant_types = $3, redirect_uris = $4, scopes = $5, default_scopes = $6,
-			challenge = $7, reader_of = $8, secret_hash = $9, disabled = $10, version = version + 1 WHERE id = $11 AND version = $12`,
+			challenge = $7, reader_of = $8, secret_hash = $9, disabled = $10, version = version + 1,
+			auth_method = $13, jwks = $14, jwks_uri = $15, old_secret_hash = $16, old_secret_ends = $17 WHERE id = $11 AND version = $12`,
 			c.Name, c.FirstParty, text(c.GrantTypes), text(c.RedirectURIs), text(c.Scopes), text(c.DefaultScopes),
-			c.Challenge, text(c.ReaderOf), hex.EncodeToString(c.SecretHash), c.Disabled, c.ID, c.Version))
+			c.Challenge, text(c.ReaderOf), hex.EncodeToString(c.SecretHash), c.Disabled, c.ID, c.Version,
+			c.AuthMethod(), keySetText(c.Keys), c.KeysURI, hex.EncodeToString(c.OldSecretHash), micros(c.OldSecretEnds)))
 		if err := conflict(ok, err); err != nil {
 			return err
 		}
-		if err := writeClientRoles(ctx, tx, c); err != nil {
+		if err := writeClientLists(ctx, tx, c); err != nil {
 			return err
 		}
 		return endClient(ctx, tx, db.now(), c.ID, ending)

@@ -7,12 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
+	"github.com/gatehouse-auth/gatehouse/internal/jwks"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
 	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 	"github.com/gatehouse-auth/gatehouse/internal/store"
@@ -118,7 +120,9 @@ func newDesk(t *testing.T) *desk {
 	kek, _ := keys.GenerateKEK()
 	d.ring, err = keys.Open(ctx, keys.Config{Records: db, KEKs: []keys.KEK{kek}, Now: d.clock.Now})
 	must(t, err)
-	d.Service, err = token.New(token.Config{Issuer: issuer, People: d.db, Grants: d.db, Revocations: d.db, Signer: d.ring, Sealer: d.ring, Grace: iam.RefreshGrace, Now: d.clock.Now})
+	pool, err := jwks.NewPool(jwks.PoolConfig{HTTPClient: http.DefaultClient, Now: d.clock.Now})
+	must(t, err)
+	d.Service, err = token.New(token.Config{Issuer: issuer, People: d.db, Grants: d.db, Revocations: d.db, Proofs: d.db, ClientKeys: pool, Signer: d.ring, Sealer: d.ring, Grace: iam.RefreshGrace, Now: d.clock.Now})
 	must(t, err)
 	d.portal, d.user = d.client("portal"), d.again()
 	return d

@@ -55,6 +55,8 @@ type Config struct {
 	People      people
 	Grants      grants
 	Revocations revocations
+	Proofs      proofs
+	ClientKeys  clientKeys
 	Signer      signer
 	Sealer      sealer
 	Grace       time.Duration // normally iam.RefreshGrace
@@ -67,6 +69,8 @@ type Service struct {
 	people      people
 	grants      grants
 	revocations revocations
+	proofs      proofs
+	clientKeys  clientKeys
 	signer      signer
 	sealer      sealer
 	grace       time.Duration
@@ -74,14 +78,14 @@ type Service struct {
 }
 
 func New(c Config) (*Service, error) {
-	if c.Issuer == "" || c.People == nil || c.Grants == nil || c.Revocations == nil || c.Signer == nil || c.Sealer == nil {
-		return nil, errors.New("token: Issuer, People, Grants, Revocations, Signer and Sealer are required")
+	if c.Issuer == "" || c.People == nil || c.Grants == nil || c.Revocations == nil || c.Proofs == nil || c.ClientKeys == nil || c.Signer == nil || c.Sealer == nil {
+		return nil, errors.New("token: Issuer, People, Grants, Revocations, Proofs, ClientKeys, Signer and Sealer are required")
 	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	return &Service{issuer: c.Issuer, people: c.People, grants: c.Grants, revocations: c.Revocations,
-		signer: c.Signer, sealer: c.Sealer, grace: c.Grace, now: c.Now}, nil
+		proofs: c.Proofs, clientKeys: c.ClientKeys, signer: c.Signer, sealer: c.Sealer, grace: c.Grace, now: c.Now}, nil
 }
 
 // decide computes what a token carries from today's APIs and roles (C5).

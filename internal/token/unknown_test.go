@@ -5,10 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"net/http"
 	"sync/atomic"
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/jwks"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
 	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 	"github.com/gatehouse-auth/gatehouse/internal/store"
@@ -58,8 +60,10 @@ func TestC10C13CommitUnknown(t *testing.T) {
 	kek, _ := keys.GenerateKEK()
 	ring, err := keys.Open(ctx, keys.Config{Records: db, KEKs: []keys.KEK{kek}, Now: clock.Now})
 	must(t, err)
+	pool, err := jwks.NewPool(jwks.PoolConfig{HTTPClient: http.DefaultClient, Now: clock.Now})
+	must(t, err)
 	lossy := &lossy{DB: db}
-	s, err := token.New(token.Config{Issuer: "https://auth.example.com", People: db, Grants: lossy, Revocations: db, Signer: ring, Sealer: ring, Grace: iam.RefreshGrace, Now: clock.Now})
+	s, err := token.New(token.Config{Issuer: "https://auth.example.com", People: db, Grants: lossy, Revocations: db, Proofs: db, ClientKeys: pool, Signer: ring, Sealer: ring, Grace: iam.RefreshGrace, Now: clock.Now})
 	must(t, err)
 	client, err := db.Client(ctx, "app")
 	must(t, err)
