@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -24,9 +23,10 @@ const connections = 32
 
 // dev is a running `gatehouse dev`.
 type dev struct {
-	Issuer  string
-	Users   []struct{ Username, Password string }
-	Clients []struct {
+	Issuer   string
+	Audience string
+	Users    []struct{ Username, Password string }
+	Clients  []struct {
 		ID     string `json:"client_id"`
 		Secret string `json:"client_secret"`
 	}
@@ -71,7 +71,16 @@ func overHTTP(requests, logins int) error {
 	if err := load("JWKS", requests, d.process.Pid, func(c *http.Client) error { return get(c, d.Issuer+"/.well-known/jwks.json") }); err != nil {
 		return err
 	}
-	if err := floor(requests); err != nil {
+	if err := load("discovery", requests, d.process.Pid, func(c *http.Client) error { return get(c, d.Issuer+"/.well-known/openid-configuration") }); err != nil {
+		return err
+	}
+	if err := refreshes(d, requests); err != nil {
+		return err
+	}
+	if err := routes(d, requests); err != nil {
+		return err
+	}
+	if err := size(binary); err != nil {
 		return err
 	}
 	return times(d, logins)
@@ -159,41 +168,6 @@ func cpu(pid int) time.Duration {
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
 	return time.Duration(user+system) * 10 * time.Millisecond // the kernel counts in hundredths
-}
-
-// floor is a server that answers a constant, in a process of its own.
-func floor(requests int) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), floorEnv+"=1")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	defer func() { cmd.Process.Kill(); cmd.Wait() }()
-	address, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return err
-	}
-	return load("floor: net/http, a constant", requests, cmd.Process.Pid, func(c *http.Client) error { return get(c, "http://"+strings.TrimSpace(address)+"/") })
-}
-
-// floorEnv makes this program the floor's server.
-const floorEnv = "GATEHOUSE_BENCH_FLOOR"
-
-// serveFloor answers a constant until it is killed, or for five minutes.
-func serveFloor() {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	check(err)
-	fmt.Println(l.Addr())
-	time.AfterFunc(5*time.Minute, func() { os.Exit(0) })
-	check(http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("{}\n")) })))
 }
 
 // times prints how long failed logins take, by why they fail: the distributions

@@ -13,8 +13,8 @@ func main() {
 	logins := flag.Int("logins", 40, "logins of each class")
 	only := flag.String("only", "", "verify or http; both when empty")
 	flag.Parse()
-	if os.Getenv(floorEnv) != "" {
-		serveFloor()
+	if kind := os.Getenv(serverEnv); kind != "" {
+		serveKind(kind, flag.Args())
 	}
 	if *only != "http" {
 		fmt.Println("Verify, distinct tokens: parse, signature, claims")
