@@ -45,10 +45,17 @@ func NewIssuer(t testing.TB) *Issuer {
 // URL is the issuer's identifier, the `iss` of its tokens.
 func (i *Issuer) URL() string { return i.server.URL }
 
-// Rotate makes a new signing key; tokens of the older ones stay good.
+// Rotate makes a new ES256 signing key; tokens of the older ones stay good.
 func (i *Issuer) Rotate() {
 	i.t.Helper()
-	signer, err := jose.GenerateSigner(jose.ES256)
+	i.RotateTo(string(jose.ES256))
+}
+
+// RotateTo makes a new signing key of an algorithm: ES256, ES384, ES512, RS256,
+// RS384, RS512, PS256, PS384, PS512 or EdDSA.
+func (i *Issuer) RotateTo(algorithm string) {
+	i.t.Helper()
+	signer, err := jose.GenerateSigner(jose.Algorithm(algorithm))
 	if err != nil {
 		i.t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package forge
 
 import (
+	"encoding/json"
 	"net/url"
 	"strings"
 )
@@ -44,5 +45,28 @@ func (f *forger) guessed() []Token {
 			Raw: f.mac("HS256", f.header("HS256"), f.payload(), []byte(s.secret)),
 		})
 	}
+	return tokens
+}
+
+// steered are signed with HMAC and a secret that a careless lookup finds by
+// what the token says about itself, before it is verified (T18).
+func (f *forger) steered() []Token {
+	var tokens []Token
+	add := func(name, secret string) {
+		if secret == "" {
+			return
+		}
+		tokens = append(tokens, Token{
+			ID: "T18", Name: "hs256-secret-of-" + name, Title: "HS256 with the token's own " + name + " as secret", Want: wantAlgorithm,
+			Raw: f.mac("HS256", f.header("HS256"), f.changed(), []byte(secret)),
+		})
+	}
+	for _, v := range []struct{ name, claim string }{{"client", "client_id"}, {"subject", "sub"}, {"token-id", "jti"}} {
+		var value string
+		if json.Unmarshal(f.claims[v.claim], &value) == nil {
+			add(v.name, value)
+		}
+	}
+	add("audience", f.Audience)
 	return tokens
 }

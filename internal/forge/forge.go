@@ -43,14 +43,14 @@ type Token struct {
 //
 // Left out on purpose: the second valid form of an ECDSA signature (T14, s' =
 // n−s). It verifies, by the standard, and nothing of ours is keyed by the text
-// of a token. HMAC truncation (T16) needs an issuer that uses HMAC.
+// of a token. The Catalogue says why some rows have no token.
 func All(s Source) ([]Token, error) {
 	f, err := newForger(s)
 	if err != nil {
 		return nil, fmt.Errorf("forge: %w", err)
 	}
 	groups := []func() []Token{
-		f.unsigned, f.edited, f.confused, f.guessed, f.foreign, f.misshapen,
+		f.unsigned, f.edited, f.confused, f.guessed, f.steered, f.foreign, f.misshapen,
 		f.keyIDs, f.embedded, f.encoded, f.polyglots, f.encrypted, f.outsized,
 	}
 	if !s.Lab.IsZero() {

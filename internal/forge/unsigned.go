@@ -60,6 +60,9 @@ func (f *forger) edited() []Token {
 		{ID: "T04", Name: "header-edited", Title: "another header, the old signature", Want: wantSignature, Raw: encode(f.header(string(f.valid.Algorithm()), "x", "1")) + "." + f.body + "." + f.signature},
 		{ID: "T04", Name: "signature-flipped", Title: "one bit of the signature flipped", Want: wantSignature, Raw: f.resigned(func(sig []byte) []byte { sig[len(sig)/2] ^= 1; return sig })},
 		{ID: "T17", Name: "expired-bad-signature", Title: "expired, and the signature does not fit", Want: "The signature does not fit; that it expired too is not to be told.", Raw: f.head + "." + encode(expired) + "." + f.signature},
+		{ID: "T16", Name: "signature-half", Title: "the first half of a real signature", Want: wantSignature, Raw: f.resigned(func(sig []byte) []byte { return sig[:len(sig)/2] })},
+		{ID: "T16", Name: "signature-sixteen-bytes", Title: "the first sixteen bytes of a real signature", Want: wantSignature, Raw: f.resigned(func(sig []byte) []byte { return sig[:16] })},
+		{ID: "T16", Name: "signature-first-byte", Title: "the first byte of a real signature", Want: wantSignature, Raw: f.resigned(func(sig []byte) []byte { return sig[:1] })},
 		{ID: "T63", Name: "token-truncated", Title: "a real token without its last four characters", Want: wantSignature, Raw: f.Valid[:len(f.Valid)-4]},
 		{ID: "T63", Name: "token-extended", Title: "a real token with four more characters", Want: wantSignature, Raw: f.Valid + "AAAA"},
 	}
