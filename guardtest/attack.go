@@ -68,8 +68,11 @@ func (i *Issuer) attack(handler http.Handler, request *http.Request, token Token
 	if err != nil {
 		return report{broken: err.Error()}
 	}
+	// The token that the others are forged from is sent first: a cache that is
+	// keyed carelessly now holds it.
+	valid := i.Token(token)
 	for range 2 {
-		if target.accepted, err = target.send(i.Token(token)); err != nil || target.accepted/100 != 2 {
+		if target.accepted, err = target.send(valid); err != nil || target.accepted/100 != 2 {
 			return report{broken: fmt.Sprintf("the valid token was not accepted (%s). Does the Token have the audience and the scopes that the route needs?", outcome(target.accepted, err))}
 		}
 	}
@@ -78,7 +81,7 @@ func (i *Issuer) attack(handler http.Handler, request *http.Request, token Token
 			return report{broken: fmt.Sprintf("public route: %s gets the same answer as a valid token (%s)", name, outcome(status, err))}
 		}
 	}
-	forged, err := i.forge(token)
+	forged, err := i.forge(valid, token)
 	if err != nil {
 		return report{broken: err.Error()}
 	}
@@ -100,8 +103,7 @@ func (i *Issuer) attack(handler http.Handler, request *http.Request, token Token
 }
 
 // forge makes every forged token from a valid one of this issuer.
-func (i *Issuer) forge(token Token) ([]forge.Token, error) {
-	valid := i.Token(token)
+func (i *Issuer) forge(valid string, token Token) ([]forge.Token, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	audience := or(token.Audience, i.audience)
