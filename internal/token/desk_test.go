@@ -328,8 +328,10 @@ func TestIntrospectRefreshTokens(t *testing.T) {
 	if other, err := d.Introspect(ctx, d.client("other"), first); err != nil || other.Active {
 		t.Errorf("another client: %+v %v", other, err)
 	}
-	if d.active(first + "A") {
-		t.Error("a forged one is live")
+	for _, forged := range []string{first + "A", first + "\n", first[:len(first)-4] + "\r\n" + first[len(first)-4:], "v2" + first[2:]} {
+		if d.active(forged) {
+			t.Errorf("%q is live", forged)
+		}
 	}
 	old := strings.Split(first, ".")[1]
 	if _, err := d.ring.Rotate(ctx, "test", iam.RefreshKeys, "HS256", keys.AtOnce); err != nil {
