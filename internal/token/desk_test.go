@@ -563,3 +563,60 @@ func TestC11EachConditionOfTheChallenge(t *testing.T) {
 		}
 	}
 }
+
+func (d *desk) kinds() map[string]int {
+	d.t.Helper()
+	events, err := d.db.Events(ctx, 0, 1000)
+	must(d.t, err)
+	count := map[string]int{}
+	for _, e := range events {
+		count[e.Kind]++
+	}
+	return count
+}
+
+// One refresh is one rotation and one row of the journal. Without grace an
+// answer that was lost is not asked for again: that would look like reuse.
+func TestC13OneRefreshIsOneRotation(t *testing.T) {
+	d := newDesk(t)
+	login := d.login("read", "offline_access")
+	next, err := d.Refresh(ctx, d.portal, oauth.TokenRequest{RefreshToken: login.RefreshToken})
+	must(t, err)
+	if k := d.kinds(); k[iam.EventRefreshed] != 1 || k[iam.EventRefreshRepeated] != 0 {
+		t.Errorf("the journal has %v", k)
+	}
+	lossy := &lossy{DB: d.db.DB}
+	lossy.lose.Store(1)
+	strict, err := token.New(token.Config{Issuer: issuer, People: d.db, Grants: lossy, Revocations: d.db, Signer: d.ring, Sealer: d.ring, Now: d.clock.Now})
+	must(t, err)
+	if _, err := strict.Refresh(ctx, d.portal, oauth.TokenRequest{RefreshToken: next.RefreshToken}); !errors.Is(err, errLost) {
+		t.Errorf("got %v", err)
+	}
+	if k := d.kinds(); k[iam.EventRefreshReused] != 0 {
+		t.Errorf("our own retry counts as reuse: %v", k)
+	}
+}
+
+// The row of a grant that ended long ago is gone: its tokens are refused, not an error.
+func TestAGrantThatWasCleanedAway(t *testing.T) {
+	d := newDesk(t)
+	login := d.login("read", "offline_access")
+	d.clock.Advance(iam.GrantAbsolute - time.Hour)
+	if _, err := d.db.Clean(ctx, 100); err != nil {
+		t.Fatal(err)
+	}
+	d.clock.Advance(48 * time.Hour)
+	if _, err := d.db.Clean(ctx, 100); err != nil {
+		t.Fatal(err)
+	}
+	var refusal *oauth.Error
+	if _, err := d.Refresh(ctx, d.portal, oauth.TokenRequest{RefreshToken: login.RefreshToken}); !errors.As(err, &refusal) || refusal.Code != oauth.CodeInvalidGrant {
+		t.Errorf("refresh: %v", err)
+	}
+	if err := d.Revoke(ctx, d.portal, login.RefreshToken); err != nil {
+		t.Errorf("revoke: %v", err)
+	}
+	if d.active(login.RefreshToken) {
+		t.Error("it is live")
+	}
+}
