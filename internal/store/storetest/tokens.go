@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/store"
 )
 
 // redemption of a fresh code.
@@ -363,5 +364,52 @@ func sessionAbsolute(t *testing.T, b *bench) {
 	b.clock.Advance(step)
 	if _, outcome := b.turn(g, gen, 0); outcome != iam.GrantEnded {
 		t.Errorf("after 30 days: outcome %d", outcome)
+	}
+}
+
+// Two processes on one folder decide as one: a code is redeemed once, a
+// generation turns once, and what one of them ended the other refuses (C28).
+func twoProcessesRace(t *testing.T, b *bench) {
+	u, c := b.furnish()
+	other := b.open(t, b.dir, b.clock.Now)
+	defer other.Close()
+	both := []*store.DB{b.DB, other}
+	code := b.redemption(u, c, true)
+	g := b.grant(u, c, false)
+	var mu sync.Mutex
+	redeemed, turned := map[iam.RedeemOutcome]int{}, map[iam.TurnOutcome]int{}
+	var all sync.WaitGroup
+	for n := range 60 {
+		r := b.redemption(u, c, true)
+		r.Code = code.Code
+		all.Go(func() {
+			outcome, err := both[n%2].RedeemCode(ctx, r)
+			if err != nil {
+				t.Error(err)
+			}
+			_, turn, err := both[n%2].TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: g.ClientID, Gen: 1, MacKey: "mac1", Grace: 10 * time.Second, NextMacKey: "mac2", UserEpoch: 1, ClientEpoch: 1, Event: event(iam.EventRefreshed)})
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			redeemed[outcome]++
+			turned[turn]++
+		})
+	}
+	all.Wait()
+	if redeemed[iam.Redeemed] != 1 || redeemed[iam.CodeReplayed] != 59 {
+		t.Errorf("redemptions %v, want one", redeemed)
+	}
+	if turned[iam.Rotated] != 1 || turned[iam.Repeated] != 59 {
+		t.Errorf("rotations %v, want one", turned)
+	}
+	u.Disabled = true
+	b.must(other.UpdateUser(ctx, u, iam.EndEverything))
+	if _, outcome := b.turn(g, 2, 10*time.Second); outcome != iam.GrantEnded {
+		t.Errorf("after the other process disabled the user: outcome %d", outcome)
+	}
+	if outcome := b.redeem(b.redemption(u, c, true)); outcome != iam.RedeemRefused {
+		t.Errorf("a code of a user whom the other process disabled: outcome %d", outcome)
 	}
 }
