@@ -5,7 +5,10 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/login"
+	"github.com/gatehouse-auth/gatehouse/internal/store"
 )
 
 // A login that was granted no scope holds none later either: neither another
@@ -87,5 +90,42 @@ func TestC14AClientMadeAgainInheritsNothing(t *testing.T) {
 	}
 	if !h.active(next) {
 		t.Error("the new client's token is not live")
+	}
+}
+
+// A secret that was replaced is worth nothing, also in the moment before a
+// server hears of what another process did (C28): the token that it cannot get
+// with the epoch it knows, it does not get with the next one either.
+func TestC28AReplacedSecretGetsNoToken(t *testing.T) {
+	h := newHouse(t)
+	ctx := context.Background()
+	h.service() // the server holds a copy of the client now
+	other, err := store.Open(ctx, store.Config{Dir: h.dir, Now: h.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	d, err := directory.New(directory.Config{APIs: other, Roles: other, Users: other, Clients: other, Passwords: login.NewPasswords()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := d.NewSecret(ctx, "test", "robot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(secret string) answer {
+		return h.post("/oauth/token", values("grant_type", "client_credentials", "client_id", "robot", "client_secret", secret))
+	}
+	wantError(t, ask(h.serviceSecret), http.StatusUnauthorized, "invalid_client")
+	wantError(t, ask(h.serviceSecret), http.StatusUnauthorized, "invalid_client")
+	if a := ask(secret); a.status != http.StatusOK {
+		t.Errorf("the new secret: %d %s", a.status, a.body)
+	}
+	// A change that is not of the secret makes no difference to who proved it.
+	if _, err := d.EditClient(ctx, "test", "robot", func(c *iam.Client) error { c.Roles = []string{"viewer", "editor"}; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if a := h.post("/oauth/token", values("grant_type", "client_credentials", "client_id", "robot", "client_secret", secret, "scope", "orders:write")); a.status != http.StatusOK || a.str("scope") != "orders:write" {
+		t.Errorf("after a change of roles: %d %s", a.status, a.body)
 	}
 }

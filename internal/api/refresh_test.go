@@ -188,7 +188,11 @@ func TestC4OneGrantSeveralResources(t *testing.T) {
 	if aud := claimsOf(t, second.str("access_token"))["aud"]; aud != "https://stock.example.com" || second.str("scope") != "stock:read" {
 		t.Errorf("got aud %v scope %q", aud, second.str("scope"))
 	}
-	wantError(t, h.post("/oauth/token", with(refreshForm(second.str("refresh_token")), "resource", "https://nobody.example.com")), http.StatusBadRequest, "invalid_target")
+	third := h.refresh(second.str("refresh_token"))
+	if third.status != http.StatusOK || claimsOf(t, third.str("access_token"))["aud"] != audience {
+		t.Errorf("another resource touches only that access token: %d %s", third.status, third.body)
+	}
+	wantError(t, h.post("/oauth/token", with(refreshForm(third.str("refresh_token")), "resource", "https://nobody.example.com")), http.StatusBadRequest, "invalid_target")
 }
 
 func TestC5RolesOfToday(t *testing.T) {

@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/oauth"
@@ -15,9 +17,19 @@ import (
 // Handler is an HTTP handler that returns its refusal instead of writing it.
 type Handler func(w http.ResponseWriter, r *http.Request) error
 
-// With makes an http.Handler that answers errors and logs their causes.
+// With makes an http.Handler that answers errors and logs their causes. A
+// panic is an error like any other: it must not end a connection in silence.
 func With(logger *slog.Logger, h Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			p := recover()
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			if p != nil {
+				Error(w, r, logger, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+			}
+		}()
 		if err := h(w, r); err != nil {
 			Error(w, r, logger, err)
 		}

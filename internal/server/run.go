@@ -10,13 +10,17 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
 
 // Intervals of the background work.
 const (
 	watchEvery    = 100 * time.Millisecond // C28
+	sleptFor      = time.Minute            // without a look: changes may be gone unseen
 	tendEvery     = time.Minute
 	cleanBatch    = 500
 	shutdownGrace = 5 * time.Second
@@ -78,7 +82,7 @@ func Serve(ctx context.Context, h http.Handler, logger *slog.Logger, listeners .
 // watch follows what other processes changed (C28): the keys, and the copies
 // that the store holds.
 func (p *Parts) watch(ctx context.Context) {
-	var seen int64 // the first look reads what is there: nothing between opening and watching is missed
+	var seen watched // the first look reads what is there: nothing between opening and watching is missed
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -87,27 +91,38 @@ func (p *Parts) watch(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		changes, head, err := p.Store.Changes(ctx, seen)
-		if err != nil {
-			if ctx.Err() == nil {
-				p.logger.Error("changes not read", "cause", err)
-			}
-			continue
+		if err := p.look(ctx, &seen); err != nil && ctx.Err() == nil {
+			p.logger.Error("changes not followed", "cause", err)
 		}
-		p.Store.Forget(changes...)
-		reload := false
-		for _, c := range changes {
-			reload = reload || c.Kind == "key"
-		}
-		if reload {
-			if err := p.Keys.Reload(ctx); err != nil {
-				p.logger.Error("keys not reloaded", "cause", err)
-				continue
-			}
-		}
-		seen = head
-		p.Keys.Confirm()
 	}
+}
+
+// watched is how far the watcher has come.
+type watched struct {
+	change int64
+	at     time.Time // of the last look, on the wall: monotonic time stands still in sleep
+}
+
+// look reads the changes since the last look. Changes are kept for an hour
+// only, so a process that slept for long forgets all it holds.
+func (p *Parts) look(ctx context.Context, seen *watched) error {
+	now := time.Now().Round(0)
+	changes, head, err := p.Store.Changes(ctx, seen.change)
+	if err != nil {
+		return fmt.Errorf("read changes: %w", err)
+	}
+	if now.Sub(seen.at) > sleptFor {
+		p.Store.Forget(iam.Change{})
+	}
+	p.Store.Forget(changes...)
+	if slices.ContainsFunc(changes, func(c iam.Change) bool { return c.Kind == "key" }) {
+		if err := p.Keys.Reload(ctx); err != nil {
+			return fmt.Errorf("reload keys: %w", err)
+		}
+	}
+	*seen = watched{head, now}
+	p.Keys.Confirm()
+	return nil
 }
 
 // tend does what is due by the clock: keys rotate, expired rows go.

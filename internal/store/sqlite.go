@@ -96,13 +96,22 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 }
 
 // makeFile creates the database readable by its owner only; SQLite gives the
-// same mode to the files beside it.
+// same mode to the files beside it. Files that were there, such as of a copy
+// that was put back, are closed to others.
 func makeFile(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
-	return f.Close()
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	for _, name := range []string{path, path + "-wal", path + "-shm"} {
+		if err := os.Chmod(name, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("close the database to others: %w", err)
+		}
+	}
+	return nil
 }
 
 func checkOwner(dir string, euid int) error {
@@ -113,6 +122,9 @@ func checkOwner(dir string, euid int) error {
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	if ok && int(owner.Uid) != euid {
 		return &NotOwner{Dir: dir, Owner: int(owner.Uid), Asker: euid}
+	}
+	if info.Mode().Perm()&0o002 != 0 {
+		return fmt.Errorf("every user of this machine can write to the data folder %s and replace what is in it. Run: chmod o-w %s", dir, dir)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -137,4 +138,62 @@ func BenchmarkTurnRefresh(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rotations/s")
+}
+
+// A folder that was restored or copied with other modes is closed again, and
+// one that everybody can write to is not used at all: whoever replaces the
+// database is every user.
+func TestModesOfAFolderThatWasThere(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, dir, time.Now)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "gatehouse.db")
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path+"-wal", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	db = open(t, dir, time.Now)
+	defer db.Close()
+	if err := db.Record(context.Background(), iam.Event{Kind: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{path, path + "-wal", path + "-shm"} {
+		info, err := os.Stat(name)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %o, want 600: %v", name, info.Mode().Perm(), err)
+		}
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := store.Open(context.Background(), store.Config{Dir: dir}); err == nil {
+		again.Close()
+		t.Error("a folder that everybody can write to was opened")
+	} else if !strings.Contains(err.Error(), "chmod") {
+		t.Errorf("%v does not say what to do", err)
+	}
+}
+
+func TestAnyNameOfAFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), `a b?mode=memory&_pragma=query_only(1)#c%41;'ü`)
+	db := open(t, dir, time.Now)
+	if err := db.Bind(context.Background(), "https://auth.example.com"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !store.Exists(dir) {
+		t.Error("the data lie elsewhere")
+	}
+	again := open(t, dir, time.Now)
+	defer again.Close()
+	var mismatch *store.IssuerMismatch
+	if err := again.Bind(context.Background(), "https://other.example.com"); !errors.As(err, &mismatch) {
+		t.Errorf("the data did not stay: %v", err)
+	}
 }

@@ -24,7 +24,7 @@ func (s *Service) ClientCredentials(ctx context.Context, client iam.Client, r oa
 		if !errors.Is(err, iam.ErrConflict) {
 			return response, err
 		}
-		if client, err = s.liveClient(ctx, client.ID); err != nil {
+		if client, err = s.liveClient(ctx, client); err != nil {
 			return oauth.TokenResponse{}, err
 		}
 	}
@@ -44,11 +44,13 @@ func (s *Service) clientCredentials(ctx context.Context, client iam.Client, r oa
 	return s.sign(ctx, a)
 }
 
-// liveClient reads a client again that proved itself a moment ago.
-func (s *Service) liveClient(ctx context.Context, id iam.ClientID) (iam.Client, error) {
-	client, err := s.people.Client(ctx, id)
-	if errors.Is(err, iam.ErrNotFound) || err == nil && client.Disabled {
-		return iam.Client{}, errClient.Because(fmt.Errorf("client %s ended meanwhile", id))
+// liveClient reads a client again that proved itself a moment ago. What it
+// proved itself with must still be its own: the copy that it was compared with
+// may have been old (C28).
+func (s *Service) liveClient(ctx context.Context, proven iam.Client) (iam.Client, error) {
+	client, err := s.people.Client(ctx, proven.ID)
+	if errors.Is(err, iam.ErrNotFound) || err == nil && (client.Disabled || !client.SameProof(proven)) {
+		return iam.Client{}, errClient.Because(fmt.Errorf("client %s ended or got another secret meanwhile", proven.ID))
 	}
 	if err != nil {
 		return iam.Client{}, fmt.Errorf("read client: %w", err)

@@ -328,8 +328,10 @@ func TestIntrospectRefreshTokens(t *testing.T) {
 	if other, err := d.Introspect(ctx, d.client("other"), first); err != nil || other.Active {
 		t.Errorf("another client: %+v %v", other, err)
 	}
-	if d.active(first + "A") {
-		t.Error("a forged one is live")
+	for _, forged := range []string{first + "A", first + "\n", first[:len(first)-4] + "\r\n" + first[len(first)-4:], "v2" + first[2:]} {
+		if d.active(forged) {
+			t.Errorf("%q is live", forged)
+		}
 	}
 	old := strings.Split(first, ".")[1]
 	if _, err := d.ring.Rotate(ctx, "test", iam.RefreshKeys, "HS256", keys.AtOnce); err != nil {
@@ -408,7 +410,12 @@ func (d *desk) seal(content map[string]any) string {
 	d.t.Helper()
 	plaintext, err := json.Marshal(content)
 	must(d.t, err)
-	id, sealed, err := d.ring.SealCode(plaintext)
+	return d.sealRaw(string(plaintext))
+}
+
+func (d *desk) sealRaw(plaintext string) string {
+	d.t.Helper()
+	id, sealed, err := d.ring.SealCode([]byte(plaintext))
 	must(d.t, err)
 	return "v1." + string(id) + "." + base64.RawURLEncoding.EncodeToString(sealed)
 }
@@ -486,5 +493,130 @@ func TestGrantTypes(t *testing.T) {
 	once, err := d.Redeem(ctx, c, oauth.TokenRequest{Code: code, Verifier: verifier})
 	if err != nil || once.RefreshToken != "" {
 		t.Errorf("C12: a client without the grant type got a refresh token: %v", err)
+	}
+}
+
+// A code has one form: nothing that is longer, cut, renamed or wrapped is one.
+func TestC10TheFormOfACode(t *testing.T) {
+	d := newDesk(t)
+	issue := func(scopes ...string) (string, error) {
+		return d.IssueCode(ctx, d.portal, token.Login{User: d.again(), At: d.clock.Now()}, oauth.ChallengeRequest{Scopes: scopes, Challenge: challengeOf(verifier)})
+	}
+	code, err := issue()
+	must(t, err)
+	parts := strings.Split(code, ".")
+	big := d.seal(map[string]any{"id": iam.NewCodeID(), "c": "portal", "u": d.user.ID, "p": challengeOf(verifier), "v": "challenge", "ue": 1, "ce": 1,
+		"x": d.clock.Now().Add(time.Minute).Unix(), "padding": strings.Repeat("x", 2000)})
+	for name, raw := range map[string]string{
+		"another version":         "v2." + parts[1] + "." + parts[2],
+		"no version":              parts[1] + "." + parts[2],
+		"a fourth part":           code + ".x",
+		"a line break at the end": code + "\n",
+		"a line break inside":     code[:len(code)-8] + "\r\n" + code[len(code)-8:],
+		"padding":                 code + "=",
+		"more than 2 KiB":         big,
+		"not JSON":                d.sealRaw("x"),
+		"empty":                   "",
+		"two dots":                "..",
+	} {
+		var refusal *oauth.Error
+		if _, err := d.Redeem(ctx, d.portal, oauth.TokenRequest{Code: raw, Verifier: verifier}); !errors.As(err, &refusal) || refusal.Code != oauth.CodeInvalidGrant {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := d.Redeem(ctx, d.portal, oauth.TokenRequest{Code: code, Verifier: verifier}); err != nil {
+		t.Errorf("the code itself: %v", err)
+	}
+	var scopes []string
+	var defined []iam.Scope
+	for n := range 20 {
+		name := strings.Repeat(string(rune('a'+n)), 100)
+		scopes, defined = append(scopes, name), append(defined, iam.Scope{Name: name})
+	}
+	must(t, d.db.CreateAPI(ctx, iam.API{Name: "wordy", Audience: "https://wordy.example.com", Algorithm: "ES256", Scopes: defined}))
+	d.portal.Scopes = append(d.portal.Scopes, scopes...)
+	var refusal *oauth.Error
+	if long, err := issue(scopes...); !errors.As(err, &refusal) || refusal.Code != oauth.CodeInvalidScope {
+		t.Errorf("a code of %d bytes was issued: %v", len(long), err)
+	}
+}
+
+// Who may ask at the challenge endpoint, whatever the directory let pass (C11).
+func TestC11EachConditionOfTheChallenge(t *testing.T) {
+	d := newDesk(t)
+	good := iam.Client{ID: "native", Type: iam.Public, FirstParty: true, Challenge: true, GrantTypes: []string{iam.AuthorizationCode}, Scopes: []string{"read"}, DefaultScopes: []string{"read"}}
+	for name, change := range map[string]func(*iam.Client){
+		"":                      func(*iam.Client) {},
+		"the switch is off":     func(c *iam.Client) { c.Challenge = false },
+		"a third party":         func(c *iam.Client) { c.FirstParty = false },
+		"without the grant":     func(c *iam.Client) { c.GrantTypes = []string{iam.RefreshToken} },
+		"a confidential client": func(c *iam.Client) { c.Type, c.SecretHash = iam.Confidential, []byte{1} },
+		"disabled":              func(c *iam.Client) { c.Disabled = true },
+	} {
+		c := good
+		c.ID = iam.ClientID("native-" + string(iam.NewCodeID()))
+		change(&c)
+		must(t, d.db.CreateClient(ctx, c))
+		_, err := d.CheckChallenge(ctx, oauth.ChallengeRequest{ClientID: string(c.ID)})
+		if (name == "") != (err == nil) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+func (d *desk) kinds() map[string]int {
+	d.t.Helper()
+	events, err := d.db.Events(ctx, 0, 1000)
+	must(d.t, err)
+	count := map[string]int{}
+	for _, e := range events {
+		count[e.Kind]++
+	}
+	return count
+}
+
+// One refresh is one rotation and one row of the journal. Without grace an
+// answer that was lost is not asked for again: that would look like reuse.
+func TestC13OneRefreshIsOneRotation(t *testing.T) {
+	d := newDesk(t)
+	login := d.login("read", "offline_access")
+	next, err := d.Refresh(ctx, d.portal, oauth.TokenRequest{RefreshToken: login.RefreshToken})
+	must(t, err)
+	if k := d.kinds(); k[iam.EventRefreshed] != 1 || k[iam.EventRefreshRepeated] != 0 {
+		t.Errorf("the journal has %v", k)
+	}
+	lossy := &lossy{DB: d.db.DB}
+	lossy.lose.Store(1)
+	strict, err := token.New(token.Config{Issuer: issuer, People: d.db, Grants: lossy, Revocations: d.db, Signer: d.ring, Sealer: d.ring, Now: d.clock.Now})
+	must(t, err)
+	if _, err := strict.Refresh(ctx, d.portal, oauth.TokenRequest{RefreshToken: next.RefreshToken}); !errors.Is(err, errLost) {
+		t.Errorf("got %v", err)
+	}
+	if k := d.kinds(); k[iam.EventRefreshReused] != 0 {
+		t.Errorf("our own retry counts as reuse: %v", k)
+	}
+}
+
+// The row of a grant that ended long ago is gone: its tokens are refused, not an error.
+func TestAGrantThatWasCleanedAway(t *testing.T) {
+	d := newDesk(t)
+	login := d.login("read", "offline_access")
+	d.clock.Advance(iam.GrantAbsolute - time.Hour)
+	if _, err := d.db.Clean(ctx, 100); err != nil {
+		t.Fatal(err)
+	}
+	d.clock.Advance(48 * time.Hour)
+	if _, err := d.db.Clean(ctx, 100); err != nil {
+		t.Fatal(err)
+	}
+	var refusal *oauth.Error
+	if _, err := d.Refresh(ctx, d.portal, oauth.TokenRequest{RefreshToken: login.RefreshToken}); !errors.As(err, &refusal) || refusal.Code != oauth.CodeInvalidGrant {
+		t.Errorf("refresh: %v", err)
+	}
+	if err := d.Revoke(ctx, d.portal, login.RefreshToken); err != nil {
+		t.Errorf("revoke: %v", err)
+	}
+	if d.active(login.RefreshToken) {
+		t.Error("it is live")
 	}
 }

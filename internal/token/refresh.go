@@ -72,7 +72,7 @@ func (s *Service) Refresh(ctx context.Context, client iam.Client, r oauth.TokenR
 		return oauth.TokenResponse{}, err
 	}
 	for range attempts {
-		a, outcome, err := s.turn(ctx, client.ID, presented, r)
+		a, outcome, err := s.turn(ctx, client, presented, r)
 		if err != nil {
 			return oauth.TokenResponse{}, err
 		}
@@ -91,8 +91,8 @@ func (s *Service) Refresh(ctx context.Context, client iam.Client, r oauth.TokenR
 
 // turn computes what the new access token carries from today's roles and then
 // rotates under the condition that nothing moved meanwhile.
-func (s *Service) turn(ctx context.Context, clientID iam.ClientID, presented refreshToken, r oauth.TokenRequest) (access, iam.TurnOutcome, error) {
-	a, err := s.prepareTurn(ctx, clientID, presented, r)
+func (s *Service) turn(ctx context.Context, proven iam.Client, presented refreshToken, r oauth.TokenRequest) (access, iam.TurnOutcome, error) {
+	a, err := s.prepareTurn(ctx, proven, presented, r)
 	if err != nil {
 		return access{}, 0, err
 	}
@@ -101,7 +101,7 @@ func (s *Service) turn(ctx context.Context, clientID iam.ClientID, presented ref
 		return access{}, 0, fmt.Errorf("make refresh token: %w", err)
 	}
 	turn := iam.Turn{
-		Grant: presented.grant, Client: clientID, Gen: presented.gen, MacKey: presented.key, Grace: s.grace, NextMacKey: next,
+		Grant: presented.grant, Client: proven.ID, Gen: presented.gen, MacKey: presented.key, Grace: s.grace, NextMacKey: next,
 		UserEpoch: a.user.Epoch, ClientEpoch: a.client.Epoch, Event: a.event(iam.EventRefreshed),
 	}
 	grant, outcome, err := s.grants.TurnRefresh(ctx, turn)
@@ -117,8 +117,8 @@ func (s *Service) turn(ctx context.Context, clientID iam.ClientID, presented ref
 	return a, outcome, nil
 }
 
-func (s *Service) prepareTurn(ctx context.Context, clientID iam.ClientID, presented refreshToken, r oauth.TokenRequest) (access, error) {
-	client, err := s.liveClient(ctx, clientID)
+func (s *Service) prepareTurn(ctx context.Context, proven iam.Client, presented refreshToken, r oauth.TokenRequest) (access, error) {
+	client, err := s.liveClient(ctx, proven)
 	if err != nil {
 		return access{}, err
 	}

@@ -49,7 +49,7 @@ func Run(t *testing.T, open Open) {
 		{"EventsShareTheTransaction", sharedTransaction}, {"C10OneRedemption", oneRedemption}, {"C10OwnRetry", ownRetry},
 		{"C10Refusals", redeemRefusals}, {"C13Parallel", turnParallel}, {"C13WithoutGrace", turnWithoutGrace}, {"C13Reuse", turnReuse},
 		{"C13Restart", turnRestart}, {"C13Refusals", turnRefusals}, {"C13GraceChecks", turnGraceChecks}, {"C12SessionAbsolute", sessionAbsolute}, {"C15Revocations", revocations}, {"StandingGrant", standingGrant},
-		{"Keys", keys}, {"C28TwoProcesses", twoProcesses}, {"C2Issuer", oneIssuer}, {"Clean", clean}, {"Cancelled", cancelled}, {"Setup", setup},
+		{"Keys", keys}, {"C28TwoProcesses", twoProcesses}, {"C28TwoProcessesRace", twoProcessesRace}, {"C2Issuer", oneIssuer}, {"Clean", clean}, {"Cancelled", cancelled}, {"Setup", setup},
 		{"ClientKeys", clientKeys}, {"C21Origins", origins}, {"C20SpendAssertion", spendAssertion}, {"C20SpendParallel", spendParallel}, {"RotateSecret", rotateSecret},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -96,12 +96,17 @@ func event(kind string) iam.Event {
 	return iam.Event{ID: iam.NewEventID(), Kind: kind, Actor: "test"}
 }
 
-func (b *bench) kinds() map[string]int {
+func (b *bench) events() []iam.Event {
 	b.t.Helper()
 	events, err := b.Events(ctx, 0, 10_000)
 	b.must(err)
+	return events
+}
+
+func (b *bench) kinds() map[string]int {
+	b.t.Helper()
 	count := map[string]int{}
-	for _, e := range events {
+	for _, e := range b.events() {
 		count[e.Kind]++
 	}
 	return count
@@ -203,6 +208,14 @@ func conflicts(t *testing.T, b *bench) {
 	b.want(b.UpdateUser(ctx, stale, iam.EndEverything), iam.ErrConflict)
 	b.must(b.UpdateClient(ctx, c, iam.EndNothing))
 	b.want(b.UpdateClient(ctx, staleClient, iam.EndEverything), iam.ErrConflict)
+	a, err := b.API(ctx, "orders")
+	b.must(err)
+	b.must(b.UpdateAPI(ctx, a))
+	b.want(b.UpdateAPI(ctx, a), iam.ErrConflict)
+	r, err := b.Role(ctx, "viewer")
+	b.must(err)
+	b.must(b.UpdateRole(ctx, r))
+	b.want(b.UpdateRole(ctx, r), iam.ErrConflict)
 	now, err := b.User(ctx, u.ID)
 	b.must(err)
 	if now.Disabled || now.Epoch != 1 || now.Name != "Ada" {
@@ -340,10 +353,30 @@ func revocations(t *testing.T, b *bench) {
 	if !first || again || b.kinds()["grant.revoked"] != 1 {
 		t.Error("a grant ends once")
 	}
+	if revoked, err := b.TokenRevoked(ctx, iam.TokenID(g.ID)); err != nil || revoked {
+		t.Error("the revocation of a grant is taken for one of a token")
+	}
+	b.must(b.DeleteUser(ctx, u.ID))
+	rows, err = b.Revocations(ctx, 0, 10)
+	b.must(err)
+	if len(rows) != 3 {
+		t.Errorf("a grant that had ended is revoked again: %+v", rows)
+	}
 }
 
 func standingGrant(t *testing.T, b *bench) {
-	b.furnish()
+	u, c := b.furnish()
+	users := b.grant(u, c, false)
+	own, err := b.IssueForClient(ctx, iam.Grant{ID: iam.NewGrantID(), ClientID: c.ID, CreatedAt: b.clock.Now()}, 1, event("own"))
+	b.must(err)
+	if own == users.ID {
+		t.Errorf("a client's own token stands under a user's grant %s", own)
+	}
+	for _, e := range b.events() {
+		if e.Kind == "own" && e.GrantID != own {
+			t.Errorf("the journal does not say which grant: %+v", e)
+		}
+	}
 	ids := map[iam.GrantID]bool{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -396,6 +429,12 @@ func keys(t *testing.T, b *bench) {
 	b.want(b.RotateKey(ctx, rotation), iam.ErrConflict)
 	b.must(b.RotateKey(ctx, iam.KeyRotation{Remove: "k1"}, event(iam.EventKeyRetired)))
 	b.want(b.RotateKey(ctx, iam.KeyRotation{Remove: "k1"}), iam.ErrConflict)
+	b.must(b.RotateKey(ctx, iam.KeyRotation{Remove: "k3"}))
+	b.want(b.RotateKey(ctx, iam.KeyRotation{Activate: "k3", ActivateAt: now}), iam.ErrConflict)
+	b.must(b.RotateKey(ctx, iam.KeyRotation{Remove: "k2"}))
+	k5 := key("k5")
+	k5.ActivateAt = now
+	b.must(b.AddKeys(ctx, []iam.Key{k5})) // a line of which every key was removed begins anew
 	if _, found := b.revoked(iam.RevokeKey, "k1"); !found {
 		t.Error("verifiers would not learn that the key is gone")
 	}
@@ -417,8 +456,8 @@ func keys(t *testing.T, b *bench) {
 	stored, err := b.Keys(ctx)
 	b.must(err)
 	stored = slices.DeleteFunc(stored, func(k iam.Key) bool { return k.Purpose != iam.TokenKeys })
-	if len(stored) != 3 {
-		t.Errorf("%d keys, want 3: a lost rotation adds none", len(stored))
+	if len(stored) != 4 {
+		t.Errorf("%d keys, want 4: a lost rotation adds none", len(stored))
 	}
 	for _, k := range stored {
 		if k.ID == "k2" && !k.ActivateAt.Equal(now.Add(time.Hour)) || k.ID == "k1" && k.RemovedAt.IsZero() || k.ID == "k3" && !k.ActivateAt.IsZero() {
@@ -484,6 +523,13 @@ func clean(t *testing.T, b *bench) {
 	}
 	if _, err := b.Grant(ctx, kept.ID); err != nil {
 		t.Error("a live grant went")
+	}
+	ended := b.grant(u, c, false)
+	b.must(second(b.RevokeGrant(ctx, ended.ID, "x", event("x"))))
+	for wait, want := range []error{nil, iam.ErrNotFound} { // readable for a day
+		b.clock.Advance(23*time.Hour + time.Duration(wait)*2*time.Hour)
+		b.must(second(b.Clean(ctx, 100)))
+		b.want(second(b.Grant(ctx, ended.ID)), want)
 	}
 	b.clock.Advance(iam.GrantAbsolute + 48*time.Hour)
 	b.must(second(b.Clean(ctx, 100)))

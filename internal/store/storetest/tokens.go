@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/store"
 )
 
 // redemption of a fresh code.
@@ -49,6 +50,7 @@ func oneRedemption(t *testing.T, b *bench) {
 	for range 200 {
 		r := b.redemption(u, c, true)
 		r.Code = first.Code
+		r.Event.UserID, r.Event.ClientID = u.ID, c.ID
 		all.Go(func() {
 			outcome, err := b.RedeemCode(ctx, r)
 			if err != nil {
@@ -70,9 +72,17 @@ func oneRedemption(t *testing.T, b *bench) {
 	if g.RevokedAt.IsZero() || b.kinds()[iam.EventCodeReplayed] != 1 || b.kinds()[iam.EventCodeRedeemed] != 1 {
 		t.Errorf("the winner's grant must be revoked once: %+v %v", g, b.kinds())
 	}
+	for _, e := range b.events() {
+		if e.Kind == iam.EventCodeReplayed && (e.GrantID != won || e.UserID != u.ID || e.ClientID != c.ID) {
+			t.Errorf("the journal does not say what was replayed: %+v", e)
+		}
+	}
 	b.restart()
+	// A code is remembered as long as it could be redeemed, cleaning or not.
+	b.clock.Advance(first.CodeExpires.Sub(b.clock.Now()) - time.Millisecond)
+	b.must(second(b.Clean(ctx, 100)))
 	again := b.redemption(u, c, true)
-	again.Code = first.Code
+	again.Code, again.CodeExpires = first.Code, first.CodeExpires
 	if outcome := b.redeem(again); outcome != iam.CodeReplayed {
 		t.Errorf("after a restart: outcome %d", outcome)
 	}
@@ -98,6 +108,9 @@ func ownRetry(t *testing.T, b *bench) {
 func redeemRefusals(t *testing.T, b *bench) {
 	u, c := b.furnish()
 	good := b.redemption(u, c, true)
+	off := iam.User{ID: iam.NewUserID(), Username: "off", Disabled: true}
+	b.must(b.CreateUser(ctx, off))
+	b.must(b.CreateClient(ctx, iam.Client{ID: "off", Type: iam.Public, Disabled: true}))
 	for name, change := range map[string]func(*iam.Redemption){
 		"an older epoch of the user":   func(r *iam.Redemption) { r.UserEpoch = 0 },
 		"an older epoch of the client": func(r *iam.Redemption) { r.ClientEpoch = 0 },
@@ -105,6 +118,8 @@ func redeemRefusals(t *testing.T, b *bench) {
 		"a client that is gone":        func(r *iam.Redemption) { r.Grant.ClientID = "gone" },
 		"a session that is gone":       func(r *iam.Redemption) { r.Session, r.Grant.SessionID = nil, "ses_gone" },
 		"a code that expired":          func(r *iam.Redemption) { r.CodeExpires = b.clock.Now() },
+		"a user who is disabled":       func(r *iam.Redemption) { r.Grant.UserID = off.ID },
+		"a client that is disabled":    func(r *iam.Redemption) { r.Grant.ClientID = "off" },
 	} {
 		r := good
 		if change(&r); b.redeem(r) != iam.RedeemRefused {
@@ -122,7 +137,9 @@ func (b *bench) turn(g iam.Grant, gen int64, grace time.Duration) (iam.Grant, ia
 	if gen > 1 {
 		made = "mac2"
 	}
-	grant, outcome, err := b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: g.ClientID, Gen: gen, MacKey: made, Grace: grace, NextMacKey: "mac2", UserEpoch: 1, ClientEpoch: 1, Event: event(iam.EventRefreshed)})
+	e := event(iam.EventRefreshed)
+	e.TokenID = iam.NewTokenID()
+	grant, outcome, err := b.TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: g.ClientID, Gen: gen, MacKey: made, Grace: grace, NextMacKey: "mac2", UserEpoch: 1, ClientEpoch: 1, Event: e})
 	b.must(err)
 	return grant, outcome
 }
@@ -154,6 +171,11 @@ func turnParallel(t *testing.T, b *bench) {
 	}
 	if k := b.kinds(); k[iam.EventRefreshed] != 1 || k[iam.EventRefreshRepeated] != 199 {
 		t.Errorf("each answer is in the journal: %v", k)
+	}
+	for _, e := range b.events() {
+		if (e.Kind == iam.EventRefreshed || e.Kind == iam.EventRefreshRepeated) && e.GrantID != g.ID {
+			t.Errorf("the journal does not say which grant: %+v", e)
+		}
 	}
 	grant, outcome := b.turn(g, 2, 10*time.Second)
 	if outcome != iam.Rotated || grant.Gen != 3 || grant.MacKeyID != "mac2" {
@@ -190,6 +212,11 @@ func turnReuse(t *testing.T, b *bench) {
 		}
 		if _, outcome := b.turn(g, 2, 10*time.Second); outcome != iam.GrantEnded {
 			t.Errorf("%s: the current generation still works: %d", name, outcome)
+		}
+	}
+	for _, e := range b.events() {
+		if e.Kind == iam.EventRefreshReused && (e.TokenID != "" || e.GrantID == "") {
+			t.Errorf("the journal names a token that was never made, or no grant: %+v", e)
 		}
 	}
 	g := b.grant(u, c, false)
@@ -337,5 +364,52 @@ func sessionAbsolute(t *testing.T, b *bench) {
 	b.clock.Advance(step)
 	if _, outcome := b.turn(g, gen, 0); outcome != iam.GrantEnded {
 		t.Errorf("after 30 days: outcome %d", outcome)
+	}
+}
+
+// Two processes on one folder decide as one: a code is redeemed once, a
+// generation turns once, and what one of them ended the other refuses (C28).
+func twoProcessesRace(t *testing.T, b *bench) {
+	u, c := b.furnish()
+	other := b.open(t, b.dir, b.clock.Now)
+	defer other.Close()
+	both := []*store.DB{b.DB, other}
+	code := b.redemption(u, c, true)
+	g := b.grant(u, c, false)
+	var mu sync.Mutex
+	redeemed, turned := map[iam.RedeemOutcome]int{}, map[iam.TurnOutcome]int{}
+	var all sync.WaitGroup
+	for n := range 60 {
+		r := b.redemption(u, c, true)
+		r.Code = code.Code
+		all.Go(func() {
+			outcome, err := both[n%2].RedeemCode(ctx, r)
+			if err != nil {
+				t.Error(err)
+			}
+			_, turn, err := both[n%2].TurnRefresh(ctx, iam.Turn{Grant: g.ID, Client: g.ClientID, Gen: 1, MacKey: "mac1", Grace: 10 * time.Second, NextMacKey: "mac2", UserEpoch: 1, ClientEpoch: 1, Event: event(iam.EventRefreshed)})
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			redeemed[outcome]++
+			turned[turn]++
+		})
+	}
+	all.Wait()
+	if redeemed[iam.Redeemed] != 1 || redeemed[iam.CodeReplayed] != 59 {
+		t.Errorf("redemptions %v, want one", redeemed)
+	}
+	if turned[iam.Rotated] != 1 || turned[iam.Repeated] != 59 {
+		t.Errorf("rotations %v, want one", turned)
+	}
+	u.Disabled = true
+	b.must(other.UpdateUser(ctx, u, iam.EndEverything))
+	if _, outcome := b.turn(g, 2, 10*time.Second); outcome != iam.GrantEnded {
+		t.Errorf("after the other process disabled the user: outcome %d", outcome)
+	}
+	if outcome := b.redeem(b.redemption(u, c, true)); outcome != iam.RedeemRefused {
+		t.Errorf("a code of a user whom the other process disabled: outcome %d", outcome)
 	}
 }

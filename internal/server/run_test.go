@@ -1,0 +1,79 @@
+package server
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/keys"
+	"github.com/gatehouse-auth/gatehouse/internal/store"
+)
+
+// What another process changed is seen at the next look; and by a process that
+// slept until the rows which say so were cleaned away, all the same (C28).
+func TestC28TheWatcherMissesNothing(t *testing.T) {
+	ctx, dir := context.Background(), t.TempDir()
+	kek, _ := keys.GenerateKEK()
+	p, err := Assemble(ctx, Config{Issuer: "https://auth.example.com", Dir: dir, KEKs: []keys.KEK{kek}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	later := func() time.Time { return time.Now().Add(2 * time.Hour) }
+	other, err := store.Open(ctx, store.Config{Dir: dir, Now: later})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := p.Store.CreateRole(ctx, iam.Role{Name: "viewer", Description: "0"}); err != nil {
+		t.Fatal(err)
+	}
+	change := func(description string) {
+		t.Helper()
+		r, err := other.Role(ctx, "viewer")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Description = description
+		if err := other.UpdateRole(ctx, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sees := func(want string) {
+		t.Helper()
+		roles, err := p.Store.Roles(ctx)
+		if err != nil || len(roles) != 1 || roles[0].Description != want {
+			t.Errorf("got %+v %v, want %s", roles, err, want)
+		}
+	}
+	look := func(seen *watched) {
+		t.Helper()
+		if err := p.look(ctx, seen); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var seen watched
+	look(&seen)
+	sees("0")
+	change("1")
+	sees("0") // the copy: otherwise this test would see nothing
+	look(&seen)
+	sees("1")
+	change("2")
+	far, err := store.Open(ctx, store.Config{Dir: dir, Now: func() time.Time { return later().Add(2 * time.Hour) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	if n, err := far.Clean(ctx, 100); err != nil || n == 0 {
+		t.Fatalf("%d rows went: %v", n, err)
+	}
+	seen.at = seen.at.Add(-time.Hour)
+	look(&seen)
+	sees("2")
+	sees("2")
+	if rows, _, err := p.Store.Changes(ctx, 0); err != nil || len(rows) != 0 {
+		t.Errorf("the change is still told: %v %v", rows, err)
+	}
+}
