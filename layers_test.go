@@ -28,7 +28,7 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/oauth": {"ground", "protocol rules: parse, check, refuse with the RFC's code"},
 	"internal/forge": {"ground", "every forged token, by name, as data"},
 
-	"internal/jwks":   {"tool", "fetching and caching the key set of an issuer"},
+	"internal/jwks":   {"tool", "fetching and caching the key sets of issuers and clients"},
 	"internal/store":  {"tool", "records in SQL"},
 	"internal/config": {"tool", "one struct: file and environment, checked once"},
 	"internal/dial":   {"tool", "the guarded dialer: fetches what strangers name"},

@@ -68,7 +68,7 @@ func (s *sloppy) accepts(raw string) bool {
 // encrypted believes whatever opens with its key: that nobody else could have
 // made it is the mistake. The key is not needed to see that it would open.
 func (s *sloppy) encrypted(raw string) bool {
-	sealed, err := jose.ParseEncrypted(raw, []jose.KeyAlgorithm{jose.ECDH_ES}, []jose.ContentEncryption{jose.A128GCM})
+	sealed, err := jose.ParseEncryptedCompact(raw, []jose.KeyAlgorithm{jose.ECDH_ES}, []jose.ContentEncryption{jose.A128GCM})
 	return err == nil && sealed.Header.KeyID == s.kid
 }
 

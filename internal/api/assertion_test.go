@@ -357,6 +357,9 @@ func TestC20Replay(t *testing.T) {
 	if !strings.Contains(h.log.String(), "was used before") {
 		t.Error("the log does not say that it was a replay")
 	}
+	if assertion := form.Get("client_assertion"); strings.Contains(h.log.String(), assertion) || strings.Contains(h.log.String(), assertion[strings.LastIndex(assertion, "."):]) {
+		t.Error("the log holds an assertion")
+	}
 }
 
 func TestC20ParallelReplay(t *testing.T) {
@@ -557,6 +560,27 @@ func TestC20ReplacedKeys(t *testing.T) {
 	wantError(t, h.send("/oauth/token", values("grant_type", "client_credentials", "client_id", "robot", "client_secret", h.serviceSecret)), 401, "invalid_client")
 	if a := h.send("/oauth/token", asserted(signed(t, jwt.SigningMethodES256, h.otherEC, h.claims("robot")))); a.status != 200 {
 		t.Errorf("after the change to keys: %d %s", a.status, a.body)
+	}
+	// An edit cannot change how a client proves who it is.
+	edited, err := h.parts.Directory.EditClient(ctx, "test", "robot", func(c *iam.Client) error {
+		c.Name, c.Auth, c.Keys, c.KeysURI, c.SecretHash = "Robot", iam.AuthSecret, set, "https://evil.example", []byte{1}
+		return nil
+	})
+	if err != nil || edited.Name != "Robot" || edited.Auth != iam.AuthKey || edited.KeysURI != "" || edited.SecretHash != nil || edited.Keys.Len() != 1 {
+		t.Errorf("after an edit: %+v %v", edited, err)
+	}
+	events, err := h.parts.Store.Events(ctx, 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded := 0
+	for _, e := range events {
+		if e.Kind == "service_account.keys_changed" && e.Detail["keys"] == "next" {
+			recorded++
+		}
+	}
+	if recorded != 3 {
+		t.Errorf("%d changes of keys are in the journal, want 3", recorded)
 	}
 	if _, err := h.parts.Directory.NewSecret(ctx, "test", "robot"); err == nil {
 		t.Error("a client with keys got a secret beside them")

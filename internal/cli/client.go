@@ -116,7 +116,7 @@ func (a *app) clientCreate() *cobra.Command {
 		Use: "create ID --public|--confidential", Short: "Create a client", Args: cobra.ExactArgs(1),
 		Example: `  gatehouse client create shop --public --first-party --challenge --scope orders:read
   gatehouse client create portal --confidential --redirect-uri https://portal.example.com/callback --scope orders:read
-  gatehouse client create bank --confidential --auth private_key_jwt --jwks public.json --redirect-uri https://bank.example.com/cb
+  gatehouse client create bank --confidential --auth private_key_jwt --jwks public.pem --redirect-uri https://bank.example.com/cb
   gatehouse client create spa --public --redirect-uri https://spa.example.com/cb --origin https://spa.example.com`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if public == confidential {
@@ -157,7 +157,7 @@ func (a *app) serviceAccountCreate() *cobra.Command {
 		Use: "create ID", Short: "Create a service account", Args: cobra.ExactArgs(1),
 		Long: "Create a service account. Its secret is printed once, unless it proves itself with\nkeys. Without --scope it may be granted everything that its roles hold.",
 		Example: `  gatehouse service-account create robot --role viewer
-  gatehouse service-account create robot --role viewer --auth private_key_jwt --jwks public.json
+  gatehouse service-account create robot --role viewer --auth private_key_jwt --jwks public.pem
   gatehouse service-account create gate --reader-of orders --json`,
 		RunE: func(c *cobra.Command, args []string) error {
 			client.ID = iam.ClientID(args[0])

@@ -25,7 +25,7 @@ func (p *proof) flags(c *cobra.Command) {
 }
 
 func (p *proof) keyFlags(c *cobra.Command) {
-	c.Flags().StringVar(&p.file, "jwks", "", "file with its public keys as a JWKS, - for standard input")
+	c.Flags().StringVar(&p.file, "jwks", "", "file with its public keys as a JWKS, or one as PEM; - for standard input")
 	c.Flags().StringVar(&p.uri, "jwks-uri", "", "https address of its public keys, instead of --jwks")
 }
 
@@ -161,7 +161,7 @@ one set first. Signing keys only: asymmetric, RSA with 2048 bits at least, and
 no private members.
 
 With --now also what was obtained with the keys before ends.`,
-		Example: fmt.Sprintf("  gatehouse %s keys %s --jwks public.json\n  gatehouse %s keys %s --jwks-uri https://client.example.com/jwks.json --now",
+		Example: fmt.Sprintf("  gatehouse %s keys %s --jwks public.pem\n  gatehouse %s keys %s --jwks-uri https://client.example.com/jwks.json --now",
 			k.noun, sample(k.noun), k.noun, sample(k.noun)),
 		RunE: func(c *cobra.Command, args []string) error {
 			if (p.file == "") == (p.uri == "") {

@@ -82,13 +82,16 @@ func seedUser(ctx context.Context, d *directory.Service, db *store.DB, p *person
 }
 
 func seedService(ctx context.Context, d *directory.Service, db *store.DB) (string, error) {
-	_, err := db.Client(ctx, serviceID)
+	c, err := db.Client(ctx, serviceID)
 	if errors.Is(err, iam.ErrNotFound) {
 		_, secret, err := d.CreateClient(ctx, actor, iam.Client{ID: serviceID, Name: "Demo service", Type: iam.Service, Roles: []string{"viewer"}})
 		return secret, err
 	}
 	if err != nil {
 		return "", err
+	}
+	if c.AuthMethod() == iam.AuthKey {
+		return "", errors.New("it proves itself with keys now, but dev gives it a new secret with each start. Delete it with: gatehouse service-account delete " + serviceID)
 	}
 	return d.NewSecret(ctx, actor, serviceID)
 }

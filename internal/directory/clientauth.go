@@ -86,6 +86,18 @@ type ClientKeys struct {
 	Ending iam.Ending
 }
 
+// names are the address or the ids of the keys, for the journal.
+func (k ClientKeys) names() string {
+	if k.URI != "" {
+		return k.URI
+	}
+	var ids []string
+	for _, key := range k.Set.Keys() {
+		ids = append(ids, key.ID())
+	}
+	return strings.Join(ids, " ")
+}
+
 // SetKeys replaces the keys of a client. The keys before stop working at once.
 func (s *Service) SetKeys(ctx context.Context, actor string, id iam.ClientID, keys ClientKeys) (iam.Client, error) {
 	err := s.change(ctx, id, func(c *iam.Client) (iam.Ending, iam.Event, error) {
@@ -100,7 +112,9 @@ func (s *Service) SetKeys(ctx context.Context, actor string, id iam.ClientID, ke
 		if err := c.Check(); err != nil {
 			return 0, iam.Event{}, err
 		}
-		return keys.Ending, clientEvent(actor, noun(*c)+".keys_changed", id), nil
+		e := clientEvent(actor, noun(*c)+".keys_changed", id)
+		e.Detail = map[string]string{"keys": keys.names()}
+		return keys.Ending, e, nil
 	})
 	if err != nil {
 		return iam.Client{}, err

@@ -1,7 +1,6 @@
 package iam
 
 import (
-	"bytes"
 	"slices"
 	"time"
 
@@ -111,11 +110,6 @@ func (c Client) checkGrantTypes() error {
 		}
 	}
 	return nil
-}
-
-// SameProof tells whether what proves one of the two proves the other.
-func (c Client) SameProof(other Client) bool {
-	return c.ID == other.ID && c.Type == other.Type && bytes.Equal(c.SecretHash, other.SecretHash)
 }
 
 // Uses tells whether the client may use the grant type.

@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"bytes"
 	"net/url"
 	"slices"
 	"strings"
@@ -35,6 +36,13 @@ func (c Client) AuthMethod() AuthMethod {
 	return AuthSecret
 }
 
+// SameProof tells whether what proved c still proves other, a later reading of
+// the same client: no secret and no key was replaced in between.
+func (c Client) SameProof(other Client) bool {
+	return c.ID == other.ID && c.Type == other.Type && c.AuthMethod() == other.AuthMethod() && c.KeysURI == other.KeysURI &&
+		bytes.Equal(c.SecretHash, other.SecretHash) && slices.EqualFunc(c.Keys.Keys(), other.Keys.Keys(), jose.Key.Equal)
+}
+
 func (c Client) checkAuth() error {
 	method := c.AuthMethod()
 	hasKeys := c.Keys.Len() > 0 || c.KeysURI != ""
@@ -62,8 +70,15 @@ func (c Client) checkAuth() error {
 // ParseClientKeys reads the JWKS that an administrator registers for a client.
 // Where a fetched set may hold keys for other purposes, here every key must be
 // good: public, asymmetric, of a known algorithm, RSA with 2048 bits at least,
-// and each with a kid of its own.
+// and each with a kid of its own. One public key as PEM is good too.
 func ParseClientKeys(document []byte) (jose.KeySet, error) {
+	if bytes.HasPrefix(bytes.TrimSpace(document), []byte("-----BEGIN ")) {
+		key, err := jose.ParsePublicPEM(document)
+		if err != nil {
+			return jose.KeySet{}, Invalidf("The key is not usable: %s. Register the public half, as `openssl pkey -pubout` writes it.", err)
+		}
+		return jose.NewKeySet(key), nil
+	}
 	set, skipped, err := jose.ParseKeySet(document)
 	if err != nil {
 		return jose.KeySet{}, Invalidf("The key set is not a JWKS such as {\"keys\":[…]}: %s.", err)
@@ -116,7 +131,7 @@ func (c Client) checkOrigins() error {
 func CheckOrigin(origin string) error {
 	u, err := url.Parse(origin)
 	form := "The origin %q is not of the form https://app.example.com, as browsers send it: lower case, without path, wildcard or default port."
-	if err != nil || u.Host == "" || len(origin) > 256 || origin != u.Scheme+"://"+u.Host || origin != strings.ToLower(origin) {
+	if err != nil || u.Host == "" || len(origin) > 256 || origin != u.Scheme+"://"+u.Host {
 		return Invalidf(form, Printable(origin, 128))
 	}
 	port := u.Port()

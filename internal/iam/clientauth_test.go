@@ -122,6 +122,39 @@ func TestC20OneMethodAClient(t *testing.T) {
 	}
 }
 
+func TestSameProof(t *testing.T) {
+	ec, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	other, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	set := func(key *ecdsa.PrivateKey) jose.JSONWebKey { return jose.JSONWebKey{Key: key.Public(), KeyID: "a"} }
+	one, err1 := iam.ParseClientKeys(keySet(t, set(ec)))
+	two, err2 := iam.ParseClientKeys(keySet(t, set(other)))
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	secret := iam.Client{Type: iam.Service, SecretHash: []byte{1}}
+	keys := iam.Client{Type: iam.Service, Auth: iam.AuthKey, Keys: one}
+	address := iam.Client{Type: iam.Service, Auth: iam.AuthKey, KeysURI: "https://c.example/1"}
+	for _, tc := range []struct {
+		name  string
+		a, b  iam.Client
+		proof bool
+	}{
+		{"nothing changed", secret, secret, true},
+		{"the method is said now", secret, iam.Client{Type: iam.Service, Auth: iam.AuthSecret, SecretHash: []byte{1}}, true},
+		{"roles changed", keys, iam.Client{Type: iam.Service, Auth: iam.AuthKey, Keys: one, Roles: []string{"x"}, Epoch: 2}, true},
+		{"another secret", secret, iam.Client{Type: iam.Service, SecretHash: []byte{2}}, false},
+		{"no secret", secret, iam.Client{Type: iam.Service}, false},
+		{"another method", secret, iam.Client{Type: iam.Service, Auth: iam.AuthKey, SecretHash: []byte{1}}, false},
+		{"another key under the same id", keys, iam.Client{Type: iam.Service, Auth: iam.AuthKey, Keys: two}, false},
+		{"no key", keys, iam.Client{Type: iam.Service, Auth: iam.AuthKey}, false},
+		{"another address", address, iam.Client{Type: iam.Service, Auth: iam.AuthKey, KeysURI: "https://c.example/2"}, false},
+	} {
+		if got := tc.a.SameProof(tc.b); got != tc.proof {
+			t.Errorf("%s: got %v, want %v", tc.name, got, tc.proof)
+		}
+	}
+}
+
 func TestC21Origins(t *testing.T) {
 	for origin, good := range map[string]bool{
 		"https://app.example.com": true, "https://app.example.com:8443": true, "http://localhost:3000": true, "http://127.0.0.1:3000": true,

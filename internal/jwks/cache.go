@@ -47,7 +47,8 @@ type Config struct {
 	KeysURL    string
 	HTTPClient *http.Client
 	// Lazy fetches when keys are asked for that are older than their time to
-	// live, and never ahead of time: for sets that may not be used for months.
+	// live, or than ten minutes, and never ahead of time: for sets that may not be
+	// used for months.
 	Lazy   bool
 	Now    func() time.Time
 	Logger *slog.Logger
@@ -137,7 +138,7 @@ func (c *Cache) Ready(ctx context.Context) (*Snapshot, error) {
 		c.start()
 	}
 	s := c.Current()
-	if s != nil && (!c.lazy || c.now().Sub(s.Fetched) <= s.ttl) {
+	if s != nil && (!c.lazy || c.now().Sub(s.Fetched) <= min(s.ttl, defaultTTL)) {
 		return s, nil
 	}
 	if err := c.fetchFirst(ctx); err != nil {

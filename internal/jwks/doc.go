@@ -3,5 +3,8 @@
 // bounded refetch for an unknown key, and an honest error when keys cannot be
 // had.
 //
+// A Cache is for one issuer that is asked all the time. A Pool is for the many
+// clients of an authority, whose keys are fetched when one of them is needed.
+//
 // It verifies nothing; jose reads the documents.
 package jwks

@@ -112,6 +112,24 @@ func TestPoolStale(t *testing.T) {
 	}
 }
 
+// However long the owner says: a key that leaked and was taken away is gone
+// after ten minutes.
+func TestPoolAsksAgainAfterTenMinutes(t *testing.T) {
+	k, clock := serve(t, "max-age=3600"), storetest.NewClock()
+	var asked atomic.Int64
+	k.Config.Handler = counting(k.Config.Handler, &asked)
+	p := pool(t, clock)
+	for range 2 {
+		if _, err := p.Key(context.Background(), k.URL, k.key.ID()); err != nil {
+			t.Fatal(err)
+		}
+		clock.Advance(10*time.Minute + time.Millisecond)
+	}
+	if asked.Load() != 2 {
+		t.Errorf("%d fetches, want 2", asked.Load())
+	}
+}
+
 // Without a kid, only the only key can be meant.
 func TestPoolWithoutKeyID(t *testing.T) {
 	k, clock := serve(t, ""), storetest.NewClock()

@@ -138,8 +138,15 @@ func (p *Parts) tend(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if _, err := p.Store.Clean(ctx, cleanBatch); err != nil && ctx.Err() == nil {
-			p.logger.Error("expired rows not removed", "cause", err)
+		// Until a batch is not full: assertions alone can be thousands a minute.
+		for {
+			n, err := p.Store.Clean(ctx, cleanBatch)
+			if err != nil && ctx.Err() == nil {
+				p.logger.Error("expired rows not removed", "cause", err)
+			}
+			if err != nil || n < cleanBatch {
+				break
+			}
 		}
 	}
 }

@@ -94,7 +94,8 @@ func (db *DB) SpendAssertion(ctx context.Context, client iam.ClientID, jti strin
 	digest := sha256.Sum256(fmt.Appendf(nil, "%d:%s%s", len(client), client, jti))
 	spent := false
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) (err error) {
-		spent, err = one(tx.ExecContext(ctx, `INSERT INTO spent (id, grant_id, drop_after) SELECT $1, '', $2 WHERE $3 > $4 ON CONFLICT (id) DO NOTHING`,
+		spent, err = one(tx.ExecContext(ctx, `INSERT INTO spent (id, grant_id, drop_after) SELECT CAST($1 AS TEXT), '', CAST($2 AS BIGINT)
+			WHERE CAST($3 AS BIGINT) > $4 ON CONFLICT (id) DO NOTHING`,
 			"assertion:"+hex.EncodeToString(digest[:]), micros(expires.Add(iam.RevocationLeeway)), micros(expires), micros(db.now())))
 		return err
 	})

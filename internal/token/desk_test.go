@@ -98,6 +98,7 @@ type desk struct {
 	db     *faulty
 	ring   *keys.Service
 	clock  *storetest.Clock
+	pool   *jwks.Pool
 	user   iam.User
 	portal iam.Client
 }
@@ -120,9 +121,9 @@ func newDesk(t *testing.T) *desk {
 	kek, _ := keys.GenerateKEK()
 	d.ring, err = keys.Open(ctx, keys.Config{Records: db, KEKs: []keys.KEK{kek}, Now: d.clock.Now})
 	must(t, err)
-	pool, err := jwks.NewPool(jwks.PoolConfig{HTTPClient: http.DefaultClient, Now: d.clock.Now})
+	d.pool, err = jwks.NewPool(jwks.PoolConfig{HTTPClient: http.DefaultClient, Now: d.clock.Now})
 	must(t, err)
-	d.Service, err = token.New(token.Config{Issuer: issuer, People: d.db, Grants: d.db, Revocations: d.db, Proofs: d.db, ClientKeys: pool, Signer: d.ring, Sealer: d.ring, Grace: iam.RefreshGrace, Now: d.clock.Now})
+	d.Service, err = token.New(token.Config{Issuer: issuer, People: d.db, Grants: d.db, Revocations: d.db, Proofs: d.db, ClientKeys: d.pool, Signer: d.ring, Sealer: d.ring, Grace: iam.RefreshGrace, Now: d.clock.Now})
 	must(t, err)
 	d.portal, d.user = d.client("portal"), d.again()
 	return d
@@ -587,7 +588,7 @@ func TestC13OneRefreshIsOneRotation(t *testing.T) {
 	}
 	lossy := &lossy{DB: d.db.DB}
 	lossy.lose.Store(1)
-	strict, err := token.New(token.Config{Issuer: issuer, People: d.db, Grants: lossy, Revocations: d.db, Signer: d.ring, Sealer: d.ring, Now: d.clock.Now})
+	strict, err := token.New(token.Config{Issuer: issuer, People: d.db, Grants: lossy, Revocations: d.db, Proofs: d.db, ClientKeys: d.pool, Signer: d.ring, Sealer: d.ring, Now: d.clock.Now})
 	must(t, err)
 	if _, err := strict.Refresh(ctx, d.portal, oauth.TokenRequest{RefreshToken: next.RefreshToken}); !errors.Is(err, errLost) {
 		t.Errorf("got %v", err)
