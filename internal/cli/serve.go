@@ -123,7 +123,7 @@ func listen(settings config.Config, parts *server.Parts, keks []keys.KEK, logger
 	case settings.TLS.ACME.Given():
 		return parts.ListenACME(listener, server.ACME{Email: settings.TLS.ACME.Email, Directory: settings.TLS.ACME.Directory}, keks)
 	case settings.TLS.Cert != "":
-		return server.ListenTLS(listener, settings.TLS.Cert, settings.TLS.Key)
+		return server.ListenTLS(listener, settings.TLS.Cert, settings.TLS.Key, logger)
 	}
 	return listener, nil
 }

@@ -56,7 +56,7 @@ data: {{quote .Data}}
 # command: [vault, kv, get, -field=kek, secret/gatehouse]
 key_encryption_key: { file: {{quote .KeyFile}} }
 {{if .Cert}}
-# The certificate and its key, PEM. Restart after they are renewed.
+# The certificate and its key, PEM. Renewed files are taken up by themselves.
 tls: { cert: {{quote .Cert}}, key: {{quote .Key}} }
 {{else if .ACME}}
 # Certificates from Let's Encrypt, renewed by themselves and kept sealed in the

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
@@ -24,6 +24,8 @@ const (
 	tendEvery     = time.Minute
 	cleanBatch    = 500
 	shutdownGrace = 5 * time.Second
+	// drainGrace is how long open connections may end by themselves.
+	drainGrace = time.Second
 )
 
 // Limits of one request and one connection.
@@ -49,8 +51,10 @@ func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
 // Serve answers on listeners with the limits that every server of ours has,
 // until ctx ends.
 func Serve(ctx context.Context, h http.Handler, logger *slog.Logger, listeners ...net.Listener) error {
+	d := &drain{next: h}
 	s := &http.Server{
-		Handler:           http.MaxBytesHandler(h, maxBodyBytes),
+		Handler:           http.MaxBytesHandler(d, maxBodyBytes),
+		ConnState:         d.count,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -66,6 +70,7 @@ func Serve(ctx context.Context, h http.Handler, logger *slog.Logger, listeners .
 	var err error
 	select {
 	case <-ctx.Done():
+		d.wait(listeners)
 	case err = <-ended:
 	}
 	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
@@ -77,6 +82,42 @@ func Serve(ctx context.Context, h http.Handler, logger *slog.Logger, listeners .
 		return nil
 	}
 	return err
+}
+
+// drain ends connections without losing a request: a server that closes an idle
+// connection may do so just as the client sends the next request on it, and the
+// client cannot know whether it was done. So new connections are refused, and
+// open ones hear with their next answer that it is the last.
+type drain struct {
+	next   http.Handler
+	ending atomic.Bool
+	open   atomic.Int64
+}
+
+func (d *drain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if d.ending.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	d.next.ServeHTTP(w, r)
+}
+
+func (d *drain) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		d.open.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		d.open.Add(-1)
+	}
+}
+
+func (d *drain) wait(listeners []net.Listener) {
+	d.ending.Store(true)
+	for _, l := range listeners {
+		_ = l.Close()
+	}
+	for end := time.Now().Add(drainGrace); d.open.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // watch follows what other processes changed (C28): the keys, and the copies
@@ -158,13 +199,4 @@ func tuneCollector() {
 		debug.SetMemoryLimit(512 << 20)
 		debug.SetGCPercent(400)
 	}
-}
-
-// ListenTLS wraps a listener with a certificate from files.
-func ListenTLS(l net.Listener, certFile, keyFile string) (net.Listener, error) {
-	certificate, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("read the TLS certificate: %w", err)
-	}
-	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), nil
 }
