@@ -102,6 +102,9 @@ func (a *app) init(ctx context.Context, dir string, d config.Draft) error {
 	if entries, err := os.ReadDir(p.Data); err == nil && len(entries) > 0 {
 		return usagef("the data folder %s is not empty. Name a new one with --data", p.Data)
 	}
+	if err := settings.KeyEncryptionKey.Outside(p.Data); err != nil {
+		return &usage{err.Error()}
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}

@@ -85,6 +85,9 @@ func (a *app) serve(c *cobra.Command) error {
 func keyEncryptionKeys(ctx context.Context, settings config.Config) ([]keys.KEK, error) {
 	var keks []keys.KEK
 	for _, source := range append([]config.KeySource{settings.KeyEncryptionKey}, settings.OldKeyEncryptionKeys...) {
+		if err := source.Outside(settings.Data); err != nil {
+			return nil, &usage{err.Error()}
+		}
 		raw, err := source.Read(ctx)
 		if err != nil {
 			return nil, err

@@ -173,6 +173,10 @@ func Parse(path string, content []byte, environment func(string) string) (Config
 	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) && !errors.As(err, &wrong) {
 		return Config{}, fmt.Errorf("%s: %s", path, strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", ""))
 	}
+	var second yaml.Node
+	if err := decoder.Decode(&second); err == nil {
+		return Config{}, fmt.Errorf("%s:%d: a second document begins here; the settings are one", path, second.Line)
+	}
 	var document yaml.Node
 	if yaml.Unmarshal(content, &document) == nil && len(document.Content) > 0 {
 		collectLines(document.Content[0], "", c.lines)
@@ -250,8 +254,10 @@ func (c Config) check() error {
 	if c.Data == "" {
 		fault("data", "is required: the folder for the database, such as ./data")
 	}
-	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+	if _, port, err := net.SplitHostPort(c.Listen); err != nil {
 		fault("listen", "%q is not of the form HOST:PORT", c.Listen)
+	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		fault("listen", "%q does not end with a port number from 0 to 65535", c.Listen)
 	} else if !c.TLS.Given() && len(c.Proxy.Addresses) == 0 && !loopbackAddress(c.Listen) {
 		fault("listen", "%s can be reached by other machines. Name certificates with tls, or the proxy that terminates TLS with proxy.addresses; without either use localhost:PORT", c.Listen)
 	}

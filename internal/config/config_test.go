@@ -30,12 +30,14 @@ func TestFaultsAreReportedAtOnceWithTheirLines(t *testing.T) {
 		{"issuer of plain http", strings.Replace(good, "https", "http", 1), "must be https"},
 		{"listen abroad without TLS", strings.Replace(good, "localhost:8080", "':8080'", 1), "g.yaml:2: listen:"},
 		{"listen without port", strings.Replace(good, "localhost:8080", "localhost", 1), "g.yaml:2: listen:"},
+		{"listen on no port", strings.Replace(good, "localhost:8080", "localhost:http", 1), "g.yaml:2: listen:"},
+		{"listen on a port too large", strings.Replace(good, "localhost:8080", "localhost:65536", 1), "g.yaml:2: listen:"},
 		{"half of TLS", good + "tls: { cert: x }\n", "cert and key come together"},
 		{"no data", strings.Replace(good, "data: /var/lib/gatehouse", "", 1), "data: is required"},
 		{"no key", strings.Replace(good, "{ env: KEK }", "{}", 1), "g.yaml:4: key_encryption_key: name exactly one"},
 		{"two keys", strings.Replace(good, "env: KEK", "env: KEK, file: /x", 1), "exactly one"},
 		{"key in the data folder", strings.Replace(good, "env: KEK", "file: /var/lib/gatehouse/kek", 1), "inside the data folder"},
-		{"an old key in the data folder", good + "old_key_encryption_keys: [{ file: /var/lib/gatehouse/kek }]\n", "g.yaml:5: old_key_encryption_keys: the file lies inside"},
+		{"an old key in the data folder", good + "old_key_encryption_keys: [{ file: /var/lib/gatehouse/kek }]\n", "g.yaml:5: old_key_encryption_keys: the key-encryption key /var/lib/gatehouse/kek lies inside"},
 		{"files and ACME", good + "tls: { cert: x, key: y, acme: { accept_terms: true } }\n", "g.yaml:5: tls: certificates come from files or from acme"},
 		{"ACME without terms", good + "tls:\n  acme: { email: a@example.com }\n", "g.yaml:6: tls.acme: accept_terms: true is required"},
 		{"ACME over http", good + "tls:\n  acme:\n    accept_terms: true\n    directory: http://acme.example.com\n", "g.yaml:8: tls.acme.directory:"},
@@ -52,6 +54,7 @@ func TestFaultsAreReportedAtOnceWithTheirLines(t *testing.T) {
 		{"unknown word among others", "isuer: x\ndata: /x\n", "g.yaml: issuer: is required"},
 		{"a list for a word", good + "limits: { connections: [1] }\n", "g.yaml:5: cannot unmarshal"},
 		{"a word twice", good + "data: /x\n", "already defined"},
+		{"a second document", good + "---\nlimits: { connections: 1 }\n", "g.yaml:5: a second document"},
 		{"not YAML", "{", "g.yaml"},
 		{"outgoing port 0", good + "outgoing: { ports: [0] }\n", "g.yaml:5: outgoing: port 0"},
 		{"outgoing port too large", good + "outgoing: { ports: [65536] }\n", "port 65536"},
@@ -139,6 +142,37 @@ func TestKeySources(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tc.want)
 			}
 		})
+	}
+}
+
+// A link does not hide that a copy of the data folder has the key.
+func TestC23AKeyInTheDataFolderByALink(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	for _, err := range []error{
+		os.Mkdir(data, 0o700), os.WriteFile(filepath.Join(data, "kek"), nil, 0o600), os.WriteFile(filepath.Join(dir, "kek"), nil, 0o600),
+		os.Symlink(filepath.Join(data, "kek"), filepath.Join(dir, "link")), os.Symlink(data, filepath.Join(dir, "elsewhere")), os.Symlink(dir, filepath.Join(dir, "up")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, tc := range map[string]struct {
+		data, file string
+		inside     bool
+	}{
+		"beside it":                  {"data", "kek", false},
+		"beside it, by a link":       {"elsewhere", "up/kek", false},
+		"a link to a file in it":     {"data", "link", true},
+		"a linked folder":            {"data", "elsewhere/kek", true},
+		"the data folder is linked":  {"elsewhere", "data/kek", true},
+		"not there yet":              {"data", "elsewhere/new/kek", true},
+		"not there yet, and outside": {"data", "new/kek", false},
+	} {
+		err := config.KeySource{File: filepath.Join(dir, tc.file)}.Outside(filepath.Join(dir, tc.data))
+		if (err != nil) != tc.inside {
+			t.Errorf("%s: got %v, inside is %v", name, err, tc.inside)
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/keys"
 )
 
 // Intervals of the background work.
@@ -126,16 +127,27 @@ func (p *Parts) watch(ctx context.Context) {
 	var seen watched // the first look reads what is there: nothing between opening and watching is missed
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
+	var complained time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if err := p.look(ctx, &seen); err != nil && ctx.Err() == nil {
-			p.logger.Error("changes not followed", "cause", err)
+		if err := p.look(ctx, &seen); err != nil && ctx.Err() == nil && time.Since(complained) > complainEvery {
+			complained = time.Now()
+			p.logger.Error("changes not followed", "cause", explain(err))
 		}
 	}
+}
+
+// explain says what to do about keys that another process sealed with a
+// key-encryption key that this one was not given.
+func explain(err error) error {
+	if errors.Is(err, keys.ErrSealed) {
+		return fmt.Errorf("%w. Another process seals with a newer key-encryption key: restart this server with the configuration that names it", err)
+	}
+	return err
 }
 
 // watched is how far the watcher has come.
