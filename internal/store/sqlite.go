@@ -164,7 +164,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 			return ctx.Err()
 		}
 	}
-	return fmt.Errorf("bring the database up to date: %w", err)
+	return fmt.Errorf("bring the database up to date: %w", unavailable(err))
 }
 
 const (
