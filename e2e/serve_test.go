@@ -78,6 +78,18 @@ func (i installation) run(args ...string) []byte {
 	return []byte(out)
 }
 
+// stdout is run without what is said on standard error.
+func (i installation) stdout(args ...string) []byte {
+	i.t.Helper()
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(os.Environ(), "GATEHOUSE_CONFIG="+i.config)
+	out, err := cmd.Output()
+	if err != nil {
+		i.t.Fatalf("%v: %v", args, err)
+	}
+	return out
+}
+
 // try is run for commands that may fail.
 func (i installation) try(args ...string) (string, error) {
 	cmd := exec.Command(binary, args...)
