@@ -41,7 +41,8 @@ test: lint ## everything that CI runs (under 25 minutes)
 	cd e2e && go test -count=1 ./...
 
 .PHONY: test-long
-test-long: test ## everything, with ten minutes of fuzzing for each target
+test-long: test ## everything, with ten minutes of fuzzing for each target and of kills
+	cd e2e && FAULT_TIME=10m go test -count=1 -timeout 30m -run '^TestFaultKill$$' .
 	$(MAKE) --no-print-directory fuzz
 
 .PHONY: fuzz
