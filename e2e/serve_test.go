@@ -217,3 +217,26 @@ func goroot(t *testing.T) string {
 	}
 	return strings.TrimSpace(string(out))
 }
+
+// The unit of the guide is one that systemd takes, and as closed as it says.
+func TestTheUnitOfTheGuide(t *testing.T) {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		notRun = append(notRun, "docs/start/gatehouse.service: no systemd-analyze")
+		return
+	}
+	unit, err := os.ReadFile("../docs/start/gatehouse.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := strings.NewReplacer("/usr/local/bin/gatehouse", binary, "User=gatehouse", "User=daemon", "Group=gatehouse", "Group=daemon").Replace(string(unit))
+	path := filepath.Join(t.TempDir(), "gatehouse.service")
+	if err := os.WriteFile(path, []byte(here), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("systemd-analyze", "verify", path).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("verify: %v %s", err, out)
+	}
+	if out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--threshold=25", path).CombinedOutput(); err != nil {
+		t.Errorf("security: %v %s", err, out)
+	}
+}
