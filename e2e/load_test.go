@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,8 @@ type traffic struct {
 	tokens []string // ids of all access tokens that were answered
 	roles  []string
 	other  []string // answers that are neither a success nor no answer at all
+
+	slowest atomic.Int64 // nanoseconds that an answer took
 
 	stop chan struct{}
 	all  sync.WaitGroup
@@ -75,11 +78,17 @@ func newClient(address string) *http.Client {
 }
 
 func (tr *traffic) post(client *http.Client, path string, form url.Values) (answer, error) {
+	began := time.Now()
 	response, err := client.PostForm(tr.i.issuer+path, form)
 	if err != nil {
 		return answer{}, err
 	}
 	defer response.Body.Close()
+	for took := int64(time.Since(began)); ; {
+		if slowest := tr.slowest.Load(); took <= slowest || tr.slowest.CompareAndSwap(slowest, took) {
+			break
+		}
+	}
 	a := answer{status: response.StatusCode, retry: response.Header.Get("Retry-After")}
 	err = json.NewDecoder(response.Body).Decode(&a)
 	return a, err

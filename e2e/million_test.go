@@ -25,6 +25,7 @@ func TestAMillionUsers(t *testing.T) {
 	server := i.serve()
 	tr := newTraffic(t, i)
 	tr.login("zz-last")
+	i.run("role", "create", "team", "--scope", "orders:read")
 	server.Process.Signal(syscall.SIGTERM)
 	server.Wait()
 	db := records(t, i.data())
@@ -35,6 +36,7 @@ func TestAMillionUsers(t *testing.T) {
 			INSERT INTO users (id, username, email, name, attributes, password_hash, epoch, disabled, version, created_at)
 			SELECT 'usr_' || lower(hex(randomblob(13))), printf('user%%07d', i), 'user@example.com', '', '[]', '', 1, 0, 1, 0 FROM n`, users-1),
 		`INSERT INTO user_roles (user_id, role) SELECT id, 'viewer' FROM users WHERE username LIKE 'user%'`,
+		`INSERT INTO user_roles (user_id, role) SELECT id, 'team' FROM users WHERE username > 'user' ORDER BY username DESC LIMIT 30001`,
 	} {
 		if _, err := db.Exec(statement); err != nil {
 			t.Fatal(err)
@@ -68,7 +70,7 @@ func TestAMillionUsers(t *testing.T) {
 			if err := json.Unmarshal(i.stdout("user", "list", "--after", after, "--limit", fmt.Sprint(limit), "--json"), &list); err != nil {
 				t.Fatal(err)
 			}
-			if len(list) != want || list[0].Username != first || len(list[0].Roles) != 1 {
+			if len(list) != want || list[0].Username != first || len(list[0].Roles) == 0 {
 				t.Errorf("after %q: %d users, the first is %+v", after, len(list), list[0])
 			}
 		}
@@ -102,4 +104,31 @@ func TestAMillionUsers(t *testing.T) {
 			t.Errorf("client_credentials: %v %+v", err, a)
 		}
 	})
+
+	// C16: the tokens of many holders end while others go on.
+	team := func(query string) int {
+		return column(t, records(t, i.data()), query)["30001"]
+	}
+	tr.start(nil, false)
+	for _, step := range []struct {
+		what string
+		args []string
+		want string
+	}{
+		{"the tokens of 30,001 holders of a role end", []string{"role", "edit", "team", "--description", "x", "--now"}, `SELECT CAST(COUNT(*) AS TEXT) FROM users WHERE epoch = 2`},
+		{"a role is taken from 30,001 holders", []string{"role", "delete", "team", "--yes"}, `SELECT CAST(COUNT(*) AS TEXT) FROM users WHERE epoch = 3`},
+	} {
+		tr.slowest.Store(0)
+		began := time.Now()
+		i.run(step.args...)
+		slowest := time.Duration(tr.slowest.Load())
+		t.Logf("%-45s %v; others waited %v at most", step.what, time.Since(began).Round(time.Millisecond), slowest.Round(time.Millisecond))
+		if team(step.want) != 1 || slowest > 3*time.Second {
+			t.Errorf("%s: others waited %v, or not all of them", step.what, slowest)
+		}
+	}
+	tr.end()
+	if len(tr.other) != 0 {
+		t.Errorf("%d requests were refused meanwhile, such as %s", len(tr.other), tr.other[0])
+	}
 }
