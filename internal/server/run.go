@@ -160,20 +160,26 @@ type watched struct {
 // only, so a process that slept for long forgets all it holds.
 func (p *Parts) look(ctx context.Context, seen *watched) error {
 	now := time.Now().Round(0)
-	changes, head, err := p.Store.Changes(ctx, seen.change)
-	if err != nil {
-		return fmt.Errorf("read changes: %w", err)
-	}
 	if now.Sub(seen.at) > sleptFor {
 		p.Store.Forget(iam.Change{})
 	}
-	p.Store.Forget(changes...)
-	if slices.ContainsFunc(changes, func(c iam.Change) bool { return c.Kind == "key" }) {
-		if err := p.Keys.Reload(ctx); err != nil {
-			return fmt.Errorf("reload keys: %w", err)
+	for {
+		changes, head, err := p.Store.Changes(ctx, seen.change)
+		if err != nil {
+			return fmt.Errorf("read changes: %w", err)
+		}
+		p.Store.Forget(changes...)
+		if slices.ContainsFunc(changes, func(c iam.Change) bool { return c.Kind == "key" }) {
+			if err := p.Keys.Reload(ctx); err != nil {
+				return fmt.Errorf("reload keys: %w", err)
+			}
+		}
+		seen.change = head
+		if len(changes) == 0 {
+			break
 		}
 	}
-	*seen = watched{head, now}
+	seen.at = now
 	p.Keys.Confirm()
 	return nil
 }

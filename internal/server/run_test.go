@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -64,13 +66,26 @@ func TestC28TheWatcherMissesNothing(t *testing.T) {
 	sees("0") // the copy: otherwise this test would see nothing
 	look(&seen)
 	sees("1")
+	// More of them than one reading brings: all are followed at one look.
+	var all sync.WaitGroup
+	for n := range 1100 {
+		all.Go(func() {
+			if err := other.CreateUser(ctx, iam.User{ID: iam.NewUserID(), Username: fmt.Sprint("u", n)}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	change("1b")
+	look(&seen)
+	sees("1b")
 	change("2")
 	far, err := store.Open(ctx, store.Config{Dir: dir, Now: func() time.Time { return later().Add(2 * time.Hour) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer far.Close()
-	if n, err := far.Clean(ctx, 100); err != nil || n == 0 {
+	if n, err := far.Clean(ctx, 500); err != nil || n == 0 {
 		t.Fatalf("%d rows went: %v", n, err)
 	}
 	seen.at = seen.at.Add(-time.Hour)
