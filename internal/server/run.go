@@ -112,10 +112,10 @@ func (d *drain) count(_ net.Conn, state http.ConnState) {
 }
 
 func (d *drain) wait(listeners []net.Listener) {
-	d.ending.Store(true)
-	for _, l := range listeners {
+	for _, l := range listeners { // first, so that nobody who is sent away comes back
 		_ = l.Close()
 	}
+	d.ending.Store(true)
 	for end := time.Now().Add(drainGrace); d.open.Load() > 0 && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
