@@ -14,7 +14,7 @@ import (
 // The clean-up of many rows runs beside refreshes: none fails, none waits for
 // the whole clean-up, all that is due goes and nothing else.
 func TestCleaningBesideTraffic(t *testing.T) {
-	const rows = 20_000
+	const rows = 4_000
 	db := fresh(t)
 	ctx, now := context.Background(), time.Now()
 	u := iam.User{ID: iam.NewUserID(), Username: "ada"}
