@@ -80,6 +80,11 @@ func TestFaultSlowClients(t *testing.T) {
 	}
 	all.Wait()
 	t.Logf("others waited %v at most; cut off after %v", slowest, cut)
+	for _, name := range []string{"nothing at all", "half a header", "not HTTP at all"} {
+		if cut[name] > 12*time.Second {
+			t.Errorf("%s: cut off after %v; a header may take 5 seconds", name, cut[name])
+		}
+	}
 	for _, conn := range open {
 		conn.Close()
 	}
