@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
 
 // Config of an installation.
@@ -321,7 +323,7 @@ func checkIssuer(issuer string) error {
 	switch {
 	case issuer == "":
 		return errors.New("is required: the URL that clients reach this server by, such as https://auth.example.com")
-	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" || u.ForceQuery || strings.Contains(issuer, "#"):
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" || u.ForceQuery || strings.Contains(issuer, "#") || !iam.ReadsOneWay(issuer):
 		return fmt.Errorf("%q is not of the form https://auth.example.com, without a path or a slash at its end", issuer)
 	case u.Scheme == "https", u.Scheme == "http" && loopbackHost(u.Hostname()):
 		return nil

@@ -3,12 +3,14 @@ package iam
 import (
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
 // CheckRedirectURI reports why uri cannot be registered: https anywhere, http
 // on loopback only, private-use schemes with a dot for public clients
-// (RFC 8252 §7), no fragment, no user information, no control characters.
+// (RFC 8252 §7), no fragment, no user information, no control characters, and
+// nothing that a browser reads otherwise than it is written.
 func CheckRedirectURI(uri string, kind ClientType) error {
 	u, err := url.Parse(uri)
 	if err != nil || !u.IsAbs() || len(uri) > 512 || strings.ContainsAny(uri, " \\\"<>\t\r\n*") {
@@ -19,6 +21,9 @@ func CheckRedirectURI(uri string, kind ClientType) error {
 	}
 	if u.User != nil {
 		return Invalidf("The redirect URI %q names a user before the host, which hides where it leads.", uri)
+	}
+	if !ReadsOneWay(uri) {
+		return Invalidf("The redirect URI %q can be read in more than one way. Write names of hosts in ASCII (xn--…) and in small letters the scheme, encode other characters (%%C3%%BC), and leave out a port without a number.", Printable(uri, 128))
 	}
 	for _, segment := range strings.Split(u.Path, "/") {
 		if segment == "." || segment == ".." {
@@ -41,4 +46,32 @@ func CheckRedirectURI(uri string, kind ClientType) error {
 func loopbackHost(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// ReadsOneWay tells whether every parser finds the same in an absolute URI:
+// printable ASCII that the standard library writes as it was, a host that a
+// browser neither maps nor drops letters of, and a port that exists.
+func ReadsOneWay(uri string) bool {
+	u, err := url.Parse(uri)
+	if err != nil || u.String() != uri || strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return false
+	}
+	return u.Host == "" || plainHost(u.Hostname()) && plainPort(u)
+}
+
+func plainHost(host string) bool {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Zone() == ""
+	}
+	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._", r))
+	})
+}
+
+func plainPort(u *url.URL) bool {
+	if u.Port() == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil && port > 0
 }
