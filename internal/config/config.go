@@ -147,6 +147,9 @@ type KeySource struct {
 	Command    []string `yaml:"command"`
 }
 
+// maxFault bounds, in characters, what a fault repeats of the file.
+const maxFault = 256
+
 // maxFileBytes bounds a configuration file.
 const maxFileBytes = 1 << 20
 
@@ -173,7 +176,7 @@ func Parse(path string, content []byte, environment func(string) string) (Config
 	decoder.KnownFields(true)
 	var wrong *yaml.TypeError
 	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) && !errors.As(err, &wrong) {
-		return Config{}, fmt.Errorf("%s: %s", path, strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", ""))
+		return Config{}, fmt.Errorf("%s: %s", path, iam.Printable(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", ""), maxFault))
 	}
 	var document yaml.Node
 	if yaml.Unmarshal(content, &document) == nil && len(document.Content) > 0 {
@@ -205,7 +208,7 @@ func (c Config) misread(wrong *yaml.TypeError) error {
 			line, what = "0", text
 		}
 		what = unknownField.ReplaceAllString(what, "there is no setting $1")
-		faults = append(faults, fmt.Errorf("%s:%s: %s", c.path, line, what))
+		faults = append(faults, fmt.Errorf("%s:%s: %s", c.path, line, iam.Printable(what, maxFault)))
 	}
 	return errors.Join(faults...)
 }

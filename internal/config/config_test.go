@@ -55,6 +55,7 @@ func TestFaultsAreReportedAtOnceWithTheirLines(t *testing.T) {
 		{"unknown word", good + "isuer: x\n", "g.yaml:5: there is no setting isuer"},
 		{"unknown word among others", "isuer: x\ndata: /x\n", "g.yaml: issuer: is required"},
 		{"a list for a word", good + "limits: { connections: [1] }\n", "g.yaml:5: cannot unmarshal"},
+		{"a line break in a value", "\"x\\n\\e[2J\"", "cannot unmarshal !!str `x??[2J`"},
 		{"a word twice", good + "data: /x\n", "already defined"},
 		{"not YAML", "{", "g.yaml"},
 		{"outgoing port 0", good + "outgoing: { ports: [0] }\n", "g.yaml:5: outgoing: port 0"},
