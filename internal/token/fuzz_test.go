@@ -69,7 +69,7 @@ func FuzzCode(f *testing.F) {
 	f.Add("p", "a", "r", "", "A", uint16(100), uint16(1))
 	f.Add(strings.Repeat("c", 2000), "a", "r", "", "", uint16(0), uint16(0))
 	f.Fuzz(func(t *testing.T, client, scopes, resource, redirect, put string, at, cut uint16) {
-		if !utf8.ValidString(client + scopes + resource + redirect) {
+		if !utf8.ValidString(client + " " + scopes + " " + resource + " " + redirect) {
 			return // a form never holds it
 		}
 		code := token.Code{ID: iam.NewCodeID(), Client: iam.ClientID(client), User: "usr_1", Scopes: strings.Fields(scopes), Resource: resource, RedirectURI: redirect,
