@@ -247,7 +247,7 @@ func (c Config) check() error {
 		if line := c.lines[name]; line > 0 {
 			where = fmt.Sprintf("%s:%d", c.path, line)
 		}
-		faults = append(faults, fmt.Errorf("%s: %s: %s", where, name, fmt.Sprintf(format, args...)))
+		faults = append(faults, fmt.Errorf("%s: %s: %s", where, name, iam.Printable(fmt.Sprintf(format, args...), 2*maxFault)))
 	}
 	if err := checkIssuer(c.Issuer); err != nil {
 		fault("issuer", "%s", err)

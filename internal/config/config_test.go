@@ -34,6 +34,7 @@ func TestFaultsAreReportedAtOnceWithTheirLines(t *testing.T) {
 		{"issuer of plain http", strings.Replace(good, "https", "http", 1), "must be https"},
 		{"listen abroad without TLS", strings.Replace(good, "localhost:8080", "':8080'", 1), "g.yaml:2: listen:"},
 		{"listen without port", strings.Replace(good, "localhost:8080", "localhost", 1), "g.yaml:2: listen:"},
+		{"listen with a line break", strings.Replace(good, "localhost:8080", "\"a\\e2J:80\"", 1), "listen: a?2J:80 can be reached"},
 		{"half of TLS", good + "tls: { cert: x }\n", "cert and key come together"},
 		{"no data", strings.Replace(good, "data: /var/lib/gatehouse", "", 1), "data: is required"},
 		{"no key", strings.Replace(good, "{ env: KEK }", "{}", 1), "g.yaml:4: key_encryption_key: name exactly one"},
