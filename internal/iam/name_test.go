@@ -18,6 +18,19 @@ func TestC1ClientIDs(t *testing.T) {
 	}
 }
 
+// Ids of events sort by their time, so that the journal's index grows at its end.
+func TestEventIDsSortByTime(t *testing.T) {
+	at := time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC)
+	last := iam.EventID("")
+	for _, d := range []time.Duration{-60 * 365 * 24 * time.Hour, 0, time.Millisecond, time.Second, time.Hour, 1000 * time.Hour, 200 * 365 * 24 * time.Hour} {
+		id, other := iam.NewEventIDAt(at.Add(d)), iam.NewEventIDAt(at.Add(d))
+		if len(id) != len("evt_")+26 || id == other || id[:14] != other[:14] || id[:14] <= last {
+			t.Errorf("%s: %s and %s after %s", d, id, other, last)
+		}
+		last = id[:14]
+	}
+}
+
 func TestCanonicalUsername(t *testing.T) {
 	for name, want := range map[string]string{
 		"Ada": "ada", "ＡＤＡ": "ada", "ada.l@example.com": "ada.l@example.com",
