@@ -21,7 +21,6 @@ type Code code
 // Equal compares two codes; an empty list is none.
 func (c Code) Equal(o Code) bool {
 	same := slices.Equal(c.Scopes, o.Scopes) && slices.Equal(c.AMR, o.AMR)
-	c.Scopes, c.AMR, o.Scopes, o.AMR = nil, nil, nil, nil
 	return same && c.ID == o.ID && c.Client == o.Client && c.User == o.User && c.Resource == o.Resource && c.Challenge == o.Challenge && c.RedirectURI == o.RedirectURI &&
 		c.Via == o.Via && c.AuthTime == o.AuthTime && c.ACR == o.ACR && c.UserEpoch == o.UserEpoch && c.ClientEpoch == o.ClientEpoch && c.Expires == o.Expires
 }
