@@ -373,7 +373,7 @@ func TestAttackFindsTheFlawAndNoOther(t *testing.T) {
 	for _, algorithm := range []string{"ES256", "RS256", "PS256", "EdDSA"} {
 		issuers[algorithm] = NewIssuer(t)
 		issuers[algorithm].RotateTo(algorithm)
-		issuers[algorithm].patience = 2 * time.Second
+		issuers[algorithm].patience = 5 * time.Second
 	}
 	seen := map[string]bool{}
 	for _, tc := range []struct {

@@ -34,11 +34,11 @@ func (f *forger) encryptedToIssuer() []Token {
 		return nil
 	}
 	plain := join(f.header("none"), f.payload(), "")
-	bomb := f.changed("x", quote(strings.Repeat(" ", 4<<20)))
+	bomb := f.changed("x", quote(strings.Repeat(" ", 1<<20)))
 	return []Token{
 		{ID: "T34", Name: "jwe-claims", Title: "claims encrypted to the public key", Want: wantJWE, Raw: f.encrypt(algorithm, f.payload(), jose.EncrypterOptions{})},
 		{ID: "T35", Name: "jwe-plain-jwt", Title: "an unsigned token encrypted to the public key", Want: wantJWE, Raw: f.encrypt(algorithm, plain, *(&jose.EncrypterOptions{}).WithContentType("JWT"))},
-		{ID: "T37", Name: "jwe-zip-bomb", Title: "four megabytes of claims, compressed a thousandfold and encrypted to the public key", Want: wantJWE, Raw: f.encrypt(algorithm, bomb, jose.EncrypterOptions{Compression: jose.DEFLATE})},
+		{ID: "T37", Name: "jwe-zip-bomb", Title: "a megabyte of claims, compressed a thousandfold and encrypted to the public key", Want: wantJWE, Raw: f.encrypt(algorithm, bomb, jose.EncrypterOptions{Compression: jose.DEFLATE})},
 	}
 }
 
