@@ -34,7 +34,6 @@ func TestFaultsAreReportedAtOnceWithTheirLines(t *testing.T) {
 		{"issuer of plain http", strings.Replace(good, "https", "http", 1), "must be https"},
 		{"listen abroad without TLS", strings.Replace(good, "localhost:8080", "':8080'", 1), "g.yaml:2: listen:"},
 		{"listen without port", strings.Replace(good, "localhost:8080", "localhost", 1), "g.yaml:2: listen:"},
-		{"listen with a line break", strings.Replace(good, "localhost:8080", "\"a\\e2J:80\"", 1), "listen: a?2J:80 can be reached"},
 		{"half of TLS", good + "tls: { cert: x }\n", "cert and key come together"},
 		{"no data", strings.Replace(good, "data: /var/lib/gatehouse", "", 1), "data: is required"},
 		{"no key", strings.Replace(good, "{ env: KEK }", "{}", 1), "g.yaml:4: key_encryption_key: name exactly one"},
@@ -48,15 +47,16 @@ func TestFaultsAreReportedAtOnceWithTheirLines(t *testing.T) {
 		{"http and TLS", strings.Replace(good, "https://auth.example.com", "http://localhost:8080", 1) + "tls: { cert: x, key: y }\n", "is http, but tls serves https"},
 		{"a proxy and TLS", good + "proxy: { addresses: [10.0.0.5] }\ntls: { cert: x, key: y }\n", "g.yaml:5: proxy: the proxy terminates TLS"},
 		{"a proxy for http", strings.Replace(good, "https://auth.example.com", "http://localhost:8080", 1) + "proxy: { addresses: [10.0.0.5] }\n", "it must be https"},
+		{"listen with a line break", strings.Replace(good, "localhost:8080", "\"a\\e2J:80\"", 1), "listen: a?2J:80 can be reached"},
 		{"a proxy by name", good + "proxy: { addresses: [proxy.example.com] }\n", "not an IP address or prefix"},
 		{"rotation too often", good + "keys: { rotate_every: 1h }\n", "g.yaml:5: keys.rotate_every: 1h0m0s is not between"},
+		{"a line break in a value", "\"x\\n\\e[2J\"", "cannot unmarshal !!str `x??[2J`"},
 		{"rotation never", good + "keys: { rotate_every: 3650d }\n", "keys.rotate_every"},
 		{"rotation that is no time", good + "keys: { rotate_every: monthly }\n", "g.yaml:5: \"monthly\" is not a time span"},
 		{"a limit below zero", good + "limits: { connections: -1 }\n", "g.yaml:5: limits:"},
 		{"unknown word", good + "isuer: x\n", "g.yaml:5: there is no setting isuer"},
 		{"unknown word among others", "isuer: x\ndata: /x\n", "g.yaml: issuer: is required"},
 		{"a list for a word", good + "limits: { connections: [1] }\n", "g.yaml:5: cannot unmarshal"},
-		{"a line break in a value", "\"x\\n\\e[2J\"", "cannot unmarshal !!str `x??[2J`"},
 		{"a word twice", good + "data: /x\n", "already defined"},
 		{"not YAML", "{", "g.yaml"},
 		{"outgoing port 0", good + "outgoing: { ports: [0] }\n", "g.yaml:5: outgoing: port 0"},
@@ -164,4 +164,32 @@ func TestKeySources(t *testing.T) {
 			}
 		})
 	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(good)
+	// No text makes it panic, each fault is a line that names the file,
+	// and a configuration that is taken is one that can be served safely.
+	for _, more := range []string{
+		"", "tls: { cert: x, key: y }\n", "tls: { acme: { accept_terms: true, email: a@example.com } }\n", "proxy: { addresses: [10.0.0.5, '2001:db8::/32'] }\n",
+		"old_key_encryption_keys: [{ env: OLD }, { command: [vault, kv, get] }]\n", "keys: { rotate_every: 90d }\n", "keys: { rotate_every: 65535d }\n", "limits: { connections: 9 }\n",
+		"outgoing: { ports: [8443], networks: [10.1.0.0/16] }\n", "isuer: x\n", "limits: { connections: [1] }\n", "data: /x\n", "---\nissuer: x\n", "? [a]\n: b\n", "!!binary x: y\n", "<<: {a: b}\n",
+	} {
+		f.Add(good + more)
+	}
+	for _, text := range []string{"issuer: [1, 2]\n", "a: &a [*a]\n", "{", "\t", "\xff", "issuer: !!map {}\n", "a: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\n", "issuer: |\n  https://a\n  b\n"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := config.Parse("/etc/g.yaml", []byte(text), none)
+		if err != nil {
+			for line := range strings.Lines(err.Error()) {
+				if !strings.HasPrefix(line, "/etc/g.yaml") {
+					t.Fatalf("the fault %q does not say where it is: %q", line, err)
+				}
+			}
+			return
+		}
+		servable(t, c)
+	})
 }

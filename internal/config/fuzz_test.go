@@ -11,33 +11,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/config"
 )
 
-// FuzzParse: no text makes it panic, each fault is a line that names the file,
-// and a configuration that is taken is one that can be served safely.
-func FuzzParse(f *testing.F) {
-	for _, more := range []string{
-		"", "tls: { cert: x, key: y }\n", "tls: { acme: { accept_terms: true, email: a@example.com } }\n", "proxy: { addresses: [10.0.0.5, '2001:db8::/32'] }\n",
-		"old_key_encryption_keys: [{ env: OLD }, { command: [vault, kv, get] }]\n", "keys: { rotate_every: 90d }\n", "keys: { rotate_every: 65535d }\n", "limits: { connections: 9 }\n",
-		"outgoing: { ports: [8443], networks: [10.1.0.0/16] }\n", "isuer: x\n", "limits: { connections: [1] }\n", "data: /x\n", "---\nissuer: x\n", "? [a]\n: b\n", "!!binary x: y\n", "<<: {a: b}\n",
-	} {
-		f.Add(good + more)
-	}
-	for _, text := range []string{"issuer: [1, 2]\n", "a: &a [*a]\n", "{", "\t", "\xff", "issuer: !!map {}\n", "a: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\n", "issuer: |\n  https://a\n  b\n"} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		c, err := config.Parse("/etc/g.yaml", []byte(text), none)
-		if err != nil {
-			for line := range strings.Lines(err.Error()) {
-				if !strings.HasPrefix(line, "/etc/g.yaml") {
-					t.Fatalf("the fault %q does not say where it is: %q", line, err)
-				}
-			}
-			return
-		}
-		servable(t, c)
-	})
-}
-
 // servable holds what every configuration that was taken promises.
 func servable(t *testing.T, c config.Config) {
 	t.Helper()

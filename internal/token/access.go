@@ -80,11 +80,18 @@ func (s *Service) sign(ctx context.Context, a access) (oauth.TokenResponse, erro
 }
 
 // event records a token; never the token itself.
-func (a access) event(kind string, now time.Time) iam.Event {
-	e := iam.Event{ID: iam.NewEventIDAt(now), Kind: kind, Actor: string(a.client.ID), ClientID: a.client.ID, GrantID: a.grant.ID, TokenID: a.id,
+func (a access) event(kind string) iam.Event {
+	e := iam.Event{ID: iam.NewEventID(), Kind: kind, Actor: string(a.client.ID), ClientID: a.client.ID, GrantID: a.grant.ID, TokenID: a.id,
 		Detail: map[string]string{"aud": a.granted.Audience, "scope": oauth.JoinScope(a.granted.Scopes)}}
 	if a.user != nil {
 		e.UserID = a.user.ID
 	}
+	return e
+}
+
+// frequent is event for what happens with every token.
+func (a access) frequent(kind string, now time.Time) iam.Event {
+	e := a.event(kind)
+	e.ID = iam.NewEventIDAt(now)
 	return e
 }

@@ -168,7 +168,7 @@ func (s *Service) Redeem(ctx context.Context, client iam.Client, r oauth.TokenRe
 func (s *Service) redeem(ctx context.Context, a access, c code, session *iam.Session) (oauth.TokenResponse, error) {
 	redemption := iam.Redemption{
 		Code: c.ID, CodeExpires: time.Unix(c.Expires, 0), Grant: a.grant, Session: session,
-		UserEpoch: c.UserEpoch, ClientEpoch: c.ClientEpoch, Event: a.event(iam.EventCodeRedeemed, s.now()),
+		UserEpoch: c.UserEpoch, ClientEpoch: c.ClientEpoch, Event: a.event(iam.EventCodeRedeemed),
 	}
 	outcome, err := s.grants.RedeemCode(ctx, redemption)
 	if err != nil && ctx.Err() == nil {
