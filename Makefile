@@ -38,6 +38,7 @@ test: lint ## everything that CI runs (under 25 minutes)
 	go test -race ./...
 	$(MAKE) --no-print-directory fuzz-short
 	cd e2e/vectors && go test ./...
+	cd bench && go test ./...
 	cd e2e && go test -count=1 ./...
 
 .PHONY: test-long
@@ -45,15 +46,24 @@ test-long: test ## everything, with ten minutes of fuzzing for each target and o
 	cd e2e && FAULT_TIME=10m go test -count=1 -timeout 30m -run '^TestFaultKill$$' .
 	$(MAKE) --no-print-directory fuzz
 
+# Up to Go 1.26 a target whose time is up may fail with "context deadline
+# exceeded" and no failing input (go.dev/issue/75804): that is no finding.
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10m)
 	@grep -rlE '^func Fuzz' --include='*_test.go' guard internal | xargs -r -n1 dirname | sort -u | while read -r dir; do \
 		for target in $$(grep -rhoE '^func Fuzz[A-Za-z0-9_]+' $$dir | awk '{print $$2}' | sort -u); do \
 			echo "fuzz $$dir $$target $(FUZZTIME)"; \
-			go test ./$$dir -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; \
+			log=$$(mktemp); \
+			go test ./$$dir -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -timeout 0 -fuzzminimizetime 10x 2>&1 | tee $$log || \
+				{ grep -q '^ *context deadline exceeded$$' $$log && ! grep -q 'Failing input' $$log; }; \
+			rm $$log; \
 		done; \
 	done
 
 .PHONY: bench
 bench: ## speed beside peers and floors, in one run
 	cd bench && go run .
+
+.PHONY: differential
+differential: ## every forged token and vector to us and to other libraries
+	cd bench && go run ./differential

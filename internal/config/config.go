@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
 
 // Config of an installation.
@@ -145,6 +147,9 @@ type KeySource struct {
 	Command    []string `yaml:"command"`
 }
 
+// maxFault bounds, in characters, what a fault repeats of the file.
+const maxFault = 256
+
 // maxFileBytes bounds a configuration file.
 const maxFileBytes = 1 << 20
 
@@ -171,7 +176,7 @@ func Parse(path string, content []byte, environment func(string) string) (Config
 	decoder.KnownFields(true)
 	var wrong *yaml.TypeError
 	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) && !errors.As(err, &wrong) {
-		return Config{}, fmt.Errorf("%s: %s", path, strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", ""))
+		return Config{}, fmt.Errorf("%s: %s", path, iam.Printable(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", ""), maxFault))
 	}
 	var second yaml.Node
 	if err := decoder.Decode(&second); err == nil {
@@ -207,7 +212,7 @@ func (c Config) misread(wrong *yaml.TypeError) error {
 			line, what = "0", text
 		}
 		what = unknownField.ReplaceAllString(what, "there is no setting $1")
-		faults = append(faults, fmt.Errorf("%s:%s: %s", c.path, line, what))
+		faults = append(faults, fmt.Errorf("%s:%s: %s", c.path, line, iam.Printable(what, maxFault)))
 	}
 	return errors.Join(faults...)
 }
@@ -246,7 +251,7 @@ func (c Config) check() error {
 		if line := c.lines[name]; line > 0 {
 			where = fmt.Sprintf("%s:%d", c.path, line)
 		}
-		faults = append(faults, fmt.Errorf("%s: %s: %s", where, name, fmt.Sprintf(format, args...)))
+		faults = append(faults, fmt.Errorf("%s: %s: %s", where, name, iam.Printable(fmt.Sprintf(format, args...), 2*maxFault)))
 	}
 	if err := checkIssuer(c.Issuer); err != nil {
 		fault("issuer", "%s", err)
@@ -327,7 +332,7 @@ func checkIssuer(issuer string) error {
 	switch {
 	case issuer == "":
 		return errors.New("is required: the URL that clients reach this server by, such as https://auth.example.com")
-	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" || u.ForceQuery || strings.Contains(issuer, "#"):
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" || u.ForceQuery || strings.Contains(issuer, "#") || !iam.ReadsOneWay(issuer):
 		return fmt.Errorf("%q is not of the form https://auth.example.com, without a path or a slash at its end", issuer)
 	case u.Scheme == "https", u.Scheme == "http" && loopbackHost(u.Hostname()):
 		return nil

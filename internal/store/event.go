@@ -12,7 +12,7 @@ import (
 func record(ctx context.Context, tx *txn, now time.Time, events []iam.Event) error {
 	for _, e := range events {
 		if e.ID == "" {
-			e.ID = iam.NewEventID()
+			e.ID = iam.NewEventIDAt(now)
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO events (id, at, kind, actor, user_id, client_id, grant_id, token_id, subject, detail)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
