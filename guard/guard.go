@@ -22,9 +22,6 @@ const (
 	defaultCacheSize = 4096
 )
 
-// accessType is the `typ` of RFC 9068 §2.1.
-const accessType = "at+jwt"
-
 // Config of a Guard. Issuer and Audience are required; the zero value of
 // everything else is the safe choice.
 type Config struct {
@@ -44,6 +41,13 @@ type Config struct {
 	// CacheSize is how many verified tokens are remembered: 0 means 4096. Every
 	// hit is checked again for expiry and for the key.
 	CacheSize int
+	// SnapshotFile keeps the issuer's keys on disk, readable by this user alone,
+	// so that a restart while the issuer is down can verify, for as long as the
+	// process before it could have. Empty: keys are in memory only.
+	SnapshotFile string
+	// Profile is what the issuer's tokens look like. Zero: RFC 9068, as Gatehouse
+	// issues them.
+	Profile Profile
 	// InsecureHTTPIssuer allows an issuer of plain http that is not on loopback.
 	InsecureHTTPIssuer bool
 
@@ -59,6 +63,7 @@ type Guard struct {
 	leeway   time.Duration
 	logger   *slog.Logger
 	now      func() time.Time
+	form     form
 	keys     *jwks.Cache
 	cache    *cache
 }
@@ -69,7 +74,7 @@ func New(c Config) (*Guard, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	g := &Guard{issuer: c.Issuer, audience: c.Audience, leeway: c.Leeway, logger: c.Logger, now: c.now}
+	g := &Guard{issuer: c.Issuer, audience: c.Audience, leeway: c.Leeway, logger: c.Logger, now: c.now, form: forms[c.Profile]}
 	if g.leeway == 0 {
 		g.leeway = defaultLeeway
 	}
@@ -81,7 +86,7 @@ func New(c Config) (*Guard, error) {
 	}
 	g.cache = newCache(c.CacheSize)
 	var err error
-	g.keys, err = jwks.New(jwks.Config{Issuer: c.Issuer, KeysURL: c.KeysURL, HTTPClient: c.HTTPClient, Now: g.now, Logger: c.Logger})
+	g.keys, err = jwks.New(jwks.Config{Issuer: c.Issuer, KeysURL: c.KeysURL, HTTPClient: c.HTTPClient, SnapshotFile: c.SnapshotFile, Now: g.now, Logger: c.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
 	}
@@ -109,6 +114,9 @@ func (c Config) check() error {
 	}
 	if c.CacheSize < 0 {
 		fault("CacheSize is negative")
+	}
+	if _, known := forms[c.Profile]; !known {
+		fault("Profile %d is not one of RFC9068, Auth0, Keycloak and Entra", int(c.Profile))
 	}
 	return errors.Join(faults...)
 }
@@ -198,7 +206,7 @@ func (g *Guard) cached(digest [32]byte) (*verified, bool) {
 	return v, true
 }
 
-// verify is the whole acceptance of RFC 9068 §4. The header and the claims are
+// verify is the whole acceptance of RFC 9068 §4, or of the profile. The header and the claims are
 // compared with what we expect before an unknown kid may cause a fetch, so
 // that garbage costs the issuer nothing; a signature that can be checked is
 // judged before anything the unsigned text says.
@@ -221,7 +229,7 @@ func (g *Guard) verify(ctx context.Context, raw string) (*verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	expect := jose.Expect{Type: accessType, Issuer: g.issuer, Audience: g.audience, Now: g.now(), Leeway: g.leeway}
+	expect := jose.Expect{Type: g.form.expected(t.Type()), Issuer: g.issuer, Audience: g.audience, Now: g.now(), Leeway: g.leeway}
 	if err := expect.Check(t, claims); err != nil {
 		return nil, err
 	}
@@ -236,42 +244,5 @@ func (g *Guard) verify(ctx context.Context, raw string) (*verified, error) {
 			return nil, err
 		}
 	}
-	return read(claims, key)
-}
-
-// read takes the claims of RFC 9068 §2.2 and of the contract (C3). A claim of
-// the wrong type refuses the token: half a token is no token.
-func read(claims jose.Claims, key jose.Key) (*verified, error) {
-	v := &verified{claims: claims, key: key}
-	// A token that is bound to a key proves nothing to whoever does not check
-	// the proof (C9).
-	if claims.Has("cnf") {
-		return nil, fmt.Errorf("%w: cnf: tokens bound to a key are not supported", jose.ErrClaim)
-	}
-	for _, p := range []struct {
-		name     string
-		into     *string
-		required bool
-	}{{"client_id", &v.client, true}, {"acr", &v.acr, false}, {"sid", &v.sid, false}} {
-		var err error
-		if *p.into, err = claims.String(p.name); err != nil {
-			return nil, err
-		}
-		if p.required && *p.into == "" {
-			return nil, fmt.Errorf("%w: %s is missing", jose.ErrClaim, p.name)
-		}
-	}
-	if claims.Subject == "" || claims.ID == "" || !claims.Has("iat") {
-		return nil, fmt.Errorf("%w: sub, jti and iat are required", jose.ErrClaim)
-	}
-	scope, err := claims.String("scope")
-	if err != nil {
-		return nil, err
-	}
-	v.scopes = strings.Fields(scope)
-	if v.roles, err = claims.Strings("roles"); err != nil {
-		return nil, err
-	}
-	v.authTime, err = claims.Time("auth_time")
-	return v, err
+	return g.form.readAll(claims, key, g.audience)
 }
