@@ -121,6 +121,19 @@ type attached struct {
 	by     *Guard
 }
 
+func attach(ctx context.Context, c Caller, by *Guard) context.Context {
+	return context.WithValue(ctx, callerKey{}, attached{caller: c, by: by})
+}
+
+// NewContext returns a context that carries a caller, for transports that call
+// Verify or Check themselves. It panics on the zero Caller, who is nobody.
+func NewContext(ctx context.Context, c Caller) context.Context {
+	if c.v == nil {
+		panic("guard: the zero Caller is nobody")
+	}
+	return attach(ctx, c, nil)
+}
+
 // FromContext returns the caller of a request that went through a Guard.
 func FromContext(ctx context.Context) (Caller, bool) {
 	a, ok := ctx.Value(callerKey{}).(attached)

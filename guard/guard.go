@@ -45,6 +45,8 @@ type Config struct {
 	// so that a restart while the issuer is down can verify, for as long as the
 	// process before it could have. Empty: keys are in memory only.
 	SnapshotFile string
+	// CORS lets pages of other origins call the API. Zero: none.
+	CORS CORS
 	// Profile is what the issuer's tokens look like. Zero: RFC 9068, as Gatehouse
 	// issues them.
 	Profile Profile
@@ -64,8 +66,14 @@ type Guard struct {
 	logger   *slog.Logger
 	now      func() time.Time
 	form     form
+	cors     *cors  // nil: no page of another origin
+	metadata string // where a client finds the metadata, "" when the audience is no URL
 	keys     *jwks.Cache
 	cache    *cache
+
+	// Of a guard made by Any, by issuer and in order; it has no keys of its own.
+	members map[string]*Guard
+	order   []*Guard
 }
 
 // New checks the whole Config and reports all its faults at once. It does no
@@ -74,7 +82,8 @@ func New(c Config) (*Guard, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	g := &Guard{issuer: c.Issuer, audience: c.Audience, leeway: c.Leeway, logger: c.Logger, now: c.now, form: forms[c.Profile]}
+	g := &Guard{issuer: c.Issuer, audience: c.Audience, leeway: c.Leeway, logger: c.Logger, now: c.now, form: forms[c.Profile], cors: newCORS(c.CORS)}
+	_, g.metadata, _ = locate(c.Audience)
 	if g.leeway == 0 {
 		g.leeway = defaultLeeway
 	}
@@ -118,6 +127,9 @@ func (c Config) check() error {
 	if _, known := forms[c.Profile]; !known {
 		fault("Profile %d is not one of RFC9068, Auth0, Keycloak and Entra", int(c.Profile))
 	}
+	if err := c.CORS.check(); err != nil {
+		faults = append(faults, err)
+	}
 	return errors.Join(faults...)
 }
 
@@ -140,30 +152,37 @@ func loopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
-// Ready fetches the issuer's keys, for a readiness check. ErrUnavailable when
-// they cannot be had.
+// Ready fetches the issuer's keys, for a readiness check; of a guard made by
+// Any, those of every issuer. ErrUnavailable when they cannot be had.
 func (g *Guard) Ready(ctx context.Context) error {
-	if g == nil || g.keys == nil {
+	if !g.usable() {
 		return ErrUnavailable
 	}
-	if _, err := g.keys.Ready(ctx); err != nil {
-		return errors.Join(ErrUnavailable, err)
+	var faults []error
+	for _, member := range g.each() {
+		if _, err := member.keys.Ready(ctx); err != nil {
+			faults = append(faults, errors.Join(ErrUnavailable, err))
+		}
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
 // Close ends the background work. A closed Guard must not be used any more.
 func (g *Guard) Close() error {
-	if g == nil || g.keys == nil {
+	if !g.usable() {
 		return nil
 	}
-	return g.keys.Close()
+	var faults []error
+	for _, member := range g.each() {
+		faults = append(faults, member.keys.Close())
+	}
+	return errors.Join(faults...)
 }
 
 // Verify checks a token for transports other than HTTP headers. The error is
 // one of this package's, with the reason wrapped.
 func (g *Guard) Verify(ctx context.Context, raw string) (Caller, error) {
-	if g == nil || g.keys == nil {
+	if !g.usable() {
 		return Caller{}, refuse(ErrUnavailable)
 	}
 	if raw == "" {
@@ -173,20 +192,50 @@ func (g *Guard) Verify(ctx context.Context, raw string) (Caller, error) {
 	if v, ok := g.cached(digest); ok {
 		return Caller{v}, nil
 	}
-	v, err := g.verify(ctx, raw)
+	v, err := g.verify(ctx, raw, digest)
 	if errors.Is(err, jwks.ErrUnavailable) {
 		err = errors.Join(ErrUnavailable, err)
 	}
 	if err != nil {
 		return Caller{}, refuse(err)
 	}
-	g.cache.put(digest, v)
 	return Caller{v}, nil
 }
 
-// cached is a hit only if the key that verified the token is still the
-// issuer's, and the times still hold (C17). Authorization is never cached.
+// cached looks the token up with each guard that may have verified it.
 func (g *Guard) cached(digest [32]byte) (*verified, bool) {
+	if g.members == nil {
+		return g.hit(digest)
+	}
+	for _, member := range g.order {
+		if v, ok := member.hit(digest); ok {
+			return v, true
+		}
+	}
+	return nil, false
+}
+
+// verify finds the guard for the token and lets it judge.
+func (g *Guard) verify(ctx context.Context, raw string, digest [32]byte) (*verified, error) {
+	t, err := jose.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	member, err := g.pick(t)
+	if err != nil {
+		return nil, err
+	}
+	v, err := member.accept(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	member.cache.put(digest, v)
+	return v, nil
+}
+
+// hit finds a token in the cache, and counts only if the key that verified the token is still the
+// issuer's, and the times still hold (C17). Authorization is never cached.
+func (g *Guard) hit(digest [32]byte) (*verified, bool) {
 	v, ok := g.cache.get(digest)
 	if !ok {
 		return nil, false
@@ -206,15 +255,11 @@ func (g *Guard) cached(digest [32]byte) (*verified, bool) {
 	return v, true
 }
 
-// verify is the whole acceptance of RFC 9068 §4, or of the profile. The header and the claims are
+// accept is the whole acceptance of RFC 9068 §4, or of the profile. The header and the claims are
 // compared with what we expect before an unknown kid may cause a fetch, so
 // that garbage costs the issuer nothing; a signature that can be checked is
 // judged before anything the unsigned text says.
-func (g *Guard) verify(ctx context.Context, raw string) (*verified, error) {
-	t, err := jose.Parse(raw)
-	if err != nil {
-		return nil, err
-	}
+func (g *Guard) accept(ctx context.Context, t jose.Token) (*verified, error) {
 	s, err := g.keys.Ready(ctx)
 	if err != nil {
 		return nil, err
