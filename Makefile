@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 FUZZTIME ?= 10m
-MODULES := . e2e e2e/vectors bench
+MODULES := . guard/guardgrpc e2e e2e/vectors bench
 
 .PHONY: help
 help: ## show this help
@@ -37,6 +37,7 @@ fuzz-short: ## every fuzz target for a few seconds, counted in runs
 test: lint ## everything that CI runs (under 25 minutes)
 	go test -race ./...
 	$(MAKE) --no-print-directory fuzz-short
+	cd guard/guardgrpc && go test -race ./...
 	cd e2e/vectors && go test ./...
 	cd e2e && go test -count=1 ./...
 
