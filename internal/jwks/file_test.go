@@ -241,7 +241,7 @@ func TestC18AFileThatCannotBeReplacedGoes(t *testing.T) {
 func FuzzSnapshotFile(f *testing.F) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	f.Add([]byte(`{"version":1,"issuer":"https://auth.example.com","fetched":"2026-01-02T03:04:00Z","ttl_seconds":600,"jwks":{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}}`))
-	f.Add([]byte(`{"version":1,"issuer":"https://auth.example.com","fetched":"2026-01-02T01:04:00Z","ttl_seconds":3600,"jwks":{"keys":[]}}`))
+	f.Add([]byte(`{"version":1,"issuer":"https://auth.example.com","fetched":"2026-01-02T01:04:00Z","ttl_seconds":3600,"jwks":{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}}`))
 	f.Add([]byte(`{"version":1}{}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := jwks.Parse(data, snapshotIssuer, now)
