@@ -133,7 +133,8 @@ func start(t *testing.T, tcp bool, g *guard.Guard, iss *guardtest.Issuer) *fixtu
 	server := grpc.NewServer(append(gate.Options(), unknown)...)
 	server.RegisterService(f.desc(), f.orders)
 	var listener net.Listener
-	target, dialer := "", func(context.Context, string) (net.Conn, error) { return nil, errors.New("not set") }
+	var target string
+	var dialer func(context.Context, string) (net.Conn, error)
 	if tcp {
 		if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 			t.Fatal(err)

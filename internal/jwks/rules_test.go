@@ -116,14 +116,12 @@ func TestA32RefreshAheadAtHalfOfTheTimeToLive(t *testing.T) {
 func TestA32JitterSpreadsAFleet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := &issuer{key: newKey(t)}
-		var fleet []*jwks.Cache
 		for range 40 {
 			c := i.bubbled(t)
 			defer c.Close()
 			if _, err := c.Ready(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			fleet = append(fleet, c)
 		}
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
