@@ -43,7 +43,8 @@ type Config struct {
 	CacheSize int
 	// SnapshotFile keeps the issuer's keys on disk, readable by this user alone,
 	// so that a restart while the issuer is down can verify, for as long as the
-	// process before it could have. Empty: keys are in memory only.
+	// process before it could have. One file for each issuer, in a folder that is
+	// there. Empty: keys are in memory only.
 	SnapshotFile string
 	// CORS lets pages of other origins call the API. Zero: none.
 	CORS CORS

@@ -270,7 +270,7 @@ func (c *Cache) run(f *flight) {
 	ctx, cancel := context.WithTimeout(c.ctx, fetchTimeout)
 	defer cancel()
 	s, err := c.load(ctx)
-	if err != nil {
+	if err != nil && c.ctx.Err() == nil { // not because we are closing
 		c.logger.Warn("issuer keys not fetched", "issuer", c.issuer, "cause", err)
 		c.restore()
 	}
