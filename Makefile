@@ -24,6 +24,7 @@ lint: ## gofmt, go vet, staticcheck
 	@for module in $(MODULES); do (cd $$module && echo "vet $$module" && go vet ./...); done
 	cd tools && go build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	bin/staticcheck ./...
+	cd guard/guardgrpc && ../../bin/staticcheck ./...
 
 .PHONY: check
 check: lint ## lint and the tests of the product with the race detector (under 5 minutes)

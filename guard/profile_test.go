@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -308,5 +310,60 @@ func TestC38AnUnknownProfileIsAFault(t *testing.T) {
 		if _, err := guard.New(guard.Config{Issuer: "https://auth.example.com", Audience: audience, Profile: p}); err == nil || !strings.Contains(err.Error(), "Profile") {
 			t.Errorf("%v: %v", p, err)
 		}
+	}
+}
+
+// These products publish OpenID Connect metadata only, below the path of the
+// issuer, and key sets with members and keys of other uses.
+func TestC38ProfilesFindTheirKeys(t *testing.T) {
+	for name, tc := range map[string]struct {
+		product      string
+		issuer, jwks string // paths
+		members      map[string]any
+	}{
+		"Auth0":      {"Auth0", "/", "/.well-known/jwks.json", map[string]any{"x5t": "abc", "x5c": []string{"MIIC"}}},
+		"Keycloak":   {"Keycloak", "/realms/shop", "/realms/shop/protocol/openid-connect/certs", map[string]any{"x5c": []string{"MIIC"}, "x5t": "a", "x5t#S256": "b"}},
+		"Entra v2.0": {"Entra v2.0", "/" + entraTenant + "/v2.0", "/" + entraTenant + "/discovery/v2.0/keys", map[string]any{"alg": nil, "x5t": "kid", "x5c": []string{"MIIC"}, "cloud_instance_name": "microsoftonline.com", "issuer": "https://login.microsoftonline.com/" + entraTenant + "/v2.0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := products[tc.product]
+			signer, encryption := newSigner(t, p.algo), newSigner(t, jose.RS256)
+			jwk := func(k jose.Key, more map[string]any) map[string]any {
+				raw, err := json.Marshal(k)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var members map[string]any
+				if err := json.Unmarshal(raw, &members); err != nil {
+					t.Fatal(err)
+				}
+				return merge(members, more)
+			}
+			var asked []string
+			mux := http.NewServeMux()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked = append(asked, r.URL.Path)
+				mux.ServeHTTP(w, r)
+			}))
+			defer server.Close()
+			iss := server.URL + tc.issuer
+			mux.HandleFunc("GET "+strings.TrimSuffix(tc.issuer, "/")+"/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+				json.NewEncoder(w).Encode(map[string]any{"issuer": iss, "jwks_uri": server.URL + tc.jwks, "id_token_signing_alg_values_supported": []string{"RS256", "HS256"}})
+			})
+			mux.HandleFunc("GET "+tc.jwks, func(w http.ResponseWriter, _ *http.Request) {
+				json.NewEncoder(w).Encode(map[string]any{"keys": []any{jwk(encryption.Key(), map[string]any{"use": "enc", "alg": "RSA-OAEP"}), jwk(signer.Key(), tc.members)}})
+			})
+			g, err := guard.New(guard.Config{Issuer: iss, Audience: p.audience, Profile: p.profile})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer g.Close()
+			if _, err := g.Verify(context.Background(), sign(t, signer, "JWT", p.user(iss))); err != nil {
+				t.Errorf("%v, asked for %q", err, asked)
+			}
+			if _, err := g.Verify(context.Background(), sign(t, encryption, "JWT", p.user(iss))); !errors.Is(err, guard.ErrInvalid) {
+				t.Errorf("signed with the key for encryption: %v", err)
+			}
+		})
 	}
 }
