@@ -126,10 +126,21 @@ func TestA35C18ARestartWithTheIssuerDown(t *testing.T) {
 	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	w := get(i.guard(func(c *guard.Config) { c.SnapshotFile = file }).Authenticated()(hello), i.token())
+	var log bytes.Buffer
+	g := i.guard(func(c *guard.Config) { c.SnapshotFile, c.Logger = file, slog.New(slog.NewTextHandler(&log, nil)) })
+	w := get(g.Authenticated()(hello), i.token())
 	want(t, w, 503, "temporarily_unavailable", "")
 	if w.Header().Get("Retry-After") == "" || w.Header().Get("WWW-Authenticate") != "" {
 		t.Errorf("headers %v", w.Header())
+	}
+	g.Close() // nobody writes to the log any more
+	for _, told := range []string{"issuer keys not fetched", "others may use it", "chmod 600", "reason=unavailable"} {
+		if !strings.Contains(log.String(), told) {
+			t.Errorf("the log does not say %q:\n%s", told, log.String())
+		}
+	}
+	if strings.Contains(log.String(), `\n`) {
+		t.Errorf("a cause of several lines:\n%s", log.String())
 	}
 }
 

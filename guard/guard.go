@@ -34,7 +34,8 @@ type Config struct {
 	KeysURL string
 	// HTTPClient fetches the keys. Nil: a client of our own with a timeout.
 	HTTPClient *http.Client
-	// Logger gets one line for each refusal. Nil: slog.Default.
+	// Logger gets one line for each refusal, and for keys that cannot be had, read
+	// or kept. Nil: slog.Default.
 	Logger *slog.Logger
 	// Leeway is how far clocks may differ: 0 means 30 seconds, at most 60.
 	Leeway time.Duration
@@ -95,8 +96,12 @@ func New(c Config) (*Guard, error) {
 		c.CacheSize = defaultCacheSize
 	}
 	g.cache = newCache(c.CacheSize)
+	logger := c.Logger
+	if logger == nil {
+		logger = slog.Default()
+	}
 	var err error
-	g.keys, err = jwks.New(jwks.Config{Issuer: c.Issuer, KeysURL: c.KeysURL, HTTPClient: c.HTTPClient, SnapshotFile: c.SnapshotFile, Now: g.now, Logger: c.Logger})
+	g.keys, err = jwks.New(jwks.Config{Issuer: c.Issuer, KeysURL: c.KeysURL, HTTPClient: c.HTTPClient, SnapshotFile: c.SnapshotFile, Now: g.now, Logger: logger})
 	if err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
 	}
@@ -162,7 +167,7 @@ func (g *Guard) Ready(ctx context.Context) error {
 	var faults []error
 	for _, member := range g.each() {
 		if _, err := member.keys.Ready(ctx); err != nil {
-			faults = append(faults, errors.Join(ErrUnavailable, err))
+			faults = append(faults, fmt.Errorf("%w: %w", ErrUnavailable, err))
 		}
 	}
 	return errors.Join(faults...)
@@ -195,7 +200,7 @@ func (g *Guard) Verify(ctx context.Context, raw string) (Caller, error) {
 	}
 	v, err := g.verify(ctx, raw, digest)
 	if errors.Is(err, jwks.ErrUnavailable) {
-		err = errors.Join(ErrUnavailable, err)
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if err != nil {
 		return Caller{}, refuse(err)
