@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 FUZZTIME ?= 10m
-MODULES := . e2e e2e/vectors bench
+MODULES := . guard/guardgrpc e2e e2e/vectors bench
 
 .PHONY: help
 help: ## show this help
@@ -24,6 +24,7 @@ lint: ## gofmt, go vet, staticcheck
 	@for module in $(MODULES); do (cd $$module && echo "vet $$module" && go vet ./...); done
 	cd tools && go build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	bin/staticcheck ./...
+	cd guard/guardgrpc && ../../bin/staticcheck ./...
 
 .PHONY: check
 check: lint ## lint and the tests of the product with the race detector (under 5 minutes)
@@ -37,6 +38,7 @@ fuzz-short: ## every fuzz target for a few seconds, counted in runs
 test: lint ## everything that CI runs (under 25 minutes)
 	go test -race ./...
 	$(MAKE) --no-print-directory fuzz-short
+	cd guard/guardgrpc && go test -race ./...
 	cd e2e/vectors && go test ./...
 	cd bench && go test ./...
 	cd e2e && go test -count=1 ./...
