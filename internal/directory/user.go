@@ -54,8 +54,7 @@ func (s *Service) withDefaults(ctx context.Context, held []string) ([]string, er
 // CheckPassword reports why a user of that name, address and display name
 // cannot have the password, before anything is changed.
 func (s *Service) CheckPassword(u iam.User, password string) error {
-	local, _, _ := strings.Cut(u.Email, "@")
-	return s.passwords.Check(password, u.Username, local, u.Name)
+	return s.passwords.Check(password, u.Username, u.Email, u.Name)
 }
 
 func (s *Service) hash(ctx context.Context, u iam.User, password string) (string, error) {
@@ -122,7 +121,7 @@ func (s *Service) SetPassword(ctx context.Context, actor string, id iam.UserID, 
 	return s.endUser(ctx, id, func(u *iam.User) (iam.Event, error) {
 		hash, err := s.hash(ctx, *u, password)
 		u.PasswordHash = hash
-		return userEvent(actor, "user.password_changed", *u), err
+		return userEvent(actor, iam.EventPasswordChanged, *u), err
 	})
 }
 

@@ -134,6 +134,9 @@ func guesses(folded string) []string {
 	if added := utf8.RuneCountInString(folded) - utf8.RuneCountInString(core); core != "" && added > 0 && (added <= mostAdded || trivial(folded, core)) {
 		forms = append(forms, core)
 	}
+	if bare := strings.TrimFunc(folded, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }); bare != "" && utf8.RuneCountInString(folded)-utf8.RuneCountInString(bare) <= mostAdded {
+		forms = append(forms, bare)
+	}
 	for _, form := range forms[:len(forms):len(forms)] {
 		forms = append(forms, plain(form), reverse(form))
 	}
@@ -205,7 +208,7 @@ func repeatedUnit(s string) string {
 }
 
 var sequences = []string{
-	"abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiopasdfghjklzxcvbnm", "qwertzuiopasdfghjklyxcvbnm", "azertyuiopqsdfghjklmwxcvbn",
+	"abcdefghijklmnopqrstuvwxyz", "01234567890", "0123456789", "qwertyuiopasdfghjklzxcvbnm", "qwertzuiopasdfghjklyxcvbnm", "azertyuiopqsdfghjklmwxcvbn",
 	"1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p", "1q2w3e4r5t6y7u8i9o0p", "q1w2e3r4t5y6u7i8o9p0", "qazwsxedcrfvtgbyhnujmikolp", "a1b2c3d4e5f6g7h8i9", "1a2b3c4d5e6f7g8h9i", "!@#$%^&*()", "!\"§$%&/()=",
 	"13579", "24680", "2468101214161820", "абвгдежзийклмнопрстуфхцчшщъыьэюя", "йцукенгшщзхъфывапролджэячсмитьбю",
 }
