@@ -42,7 +42,7 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/token":     {"service", "issue, refresh with reuse detection, revoke, introspect"},
 	"internal/directory": {"service", "users, roles, APIs, clients: what administration changes"},
 	"internal/respond":   {"service", "error to HTTP answer, request id, security headers"},
-	"internal/web":       {"face", "people's endpoints: the setup of a new installation"},
+	"internal/web":       {"face", "people's endpoints: setup, change of a password"},
 	"internal/page":      {"service", "pages and their stylesheet behind typed views"},
 
 	"internal/api": {"face", "machine endpoints"},
