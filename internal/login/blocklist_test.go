@@ -114,3 +114,16 @@ func FuzzCheckPassword(f *testing.F) {
 		login.CheckPassword(password, word)
 	})
 }
+
+// The rules are applied before anybody has proven anything, so they are cheap.
+func BenchmarkCheckPassword(b *testing.B) {
+	for name, password := range map[string]string{
+		"usual": "lantern moat crow bell rope", "runs": strings.Repeat("abcdefghijklmnopqrstuvwxyz", 9), "letters": strings.Repeat("abcdefgh", 31) + "x", "words": strings.Repeat("monkeydragon", 20) + "xyzzy", "letters that repeat": strings.Repeat("a", 255) + "b",
+	} {
+		b.Run(name, func(b *testing.B) {
+			for range b.N {
+				login.CheckPassword(password, "adalovelace", "ada@example.com")
+			}
+		})
+	}
+}

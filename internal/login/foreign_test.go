@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -177,7 +176,7 @@ func FuzzImport(f *testing.F) {
 			return
 		}
 		if again, sameScheme, err := p.Import(stored); err != nil || sameScheme != scheme || again != stored && !strings.HasPrefix(stored, "{") && again != "{raw}"+stored {
-			t.Fatal(fmt.Sprintf("%q is stored as %q, which is read as %q, %q, %v", hash, stored, again, sameScheme, err))
+			t.Fatalf("%q is stored as %q, which is read as %q, %q, %v", hash, stored, again, sameScheme, err)
 		}
 	})
 }

@@ -52,7 +52,8 @@ func (j *journal) write(ctx context.Context, e iam.Event) error {
 	if omitted > 0 {
 		e.Detail["omitted"] = strconv.FormatInt(omitted, 10)
 	}
-	if err := j.records.Record(ctx, e); err != nil {
+	// Whoever hangs up early does not keep the failure out of the journal.
+	if err := j.records.Record(context.WithoutCancel(ctx), e); err != nil {
 		return fmt.Errorf("record login: %w", err)
 	}
 	return nil

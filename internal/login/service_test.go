@@ -45,7 +45,12 @@ var ctx = context.Background()
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	d := &desk{t: t, clock: storetest.NewClock(), passwords: login.NewPasswords()}
+	return newDeskWith(t, login.NewPasswords())
+}
+
+func newDeskWith(t *testing.T, passwords *login.Passwords) *desk {
+	t.Helper()
+	d := &desk{t: t, clock: storetest.NewClock(), passwords: passwords}
 	db, err := store.Open(ctx, store.Config{Dir: t.TempDir(), Now: d.clock.Now})
 	if err != nil {
 		t.Fatal(err)
@@ -252,6 +257,60 @@ func TestT13AHundredThousandAttempts(t *testing.T) {
 	d.clock.Advance(throttle.Default.Account.Refill)
 	if err := d.try("ada", right, elsewhere); err != nil {
 		t.Errorf("when the attack is over, from a new network: %v", err)
+	}
+}
+
+// Who logs in from a known network does not stand in the line of the strangers.
+func TestKnownPeopleGoFirst(t *testing.T) {
+	d := newDeskWith(t, login.NewPasswordsFor(1, time.Minute))
+	if err := d.try("ada", right, home); err != nil {
+		t.Fatal(err)
+	}
+	var done atomic.Int64
+	var all sync.WaitGroup
+	for n := range 40 {
+		all.Go(func() {
+			if err := d.try(fmt.Sprint("name", n), "wrong", fmt.Sprint("10.1.1.", n)); !errors.Is(err, login.ErrDenied) {
+				t.Error(err)
+			}
+			done.Add(1)
+		})
+	}
+	for done.Load() < 3 { // all others wait by now, or soon
+		time.Sleep(time.Millisecond)
+	}
+	before := done.Load()
+	if err := d.try("ada", right, home); err != nil {
+		t.Error(err)
+	}
+	if passed := done.Load() - before; passed > 6 {
+		t.Errorf("%d of 37 strangers went first", passed)
+	}
+	all.Wait()
+}
+
+// More than can get their turn do not even stand in line, nor hold memory.
+func TestTheLineIsBounded(t *testing.T) {
+	p := login.NewPasswordsFor(1, time.Minute)
+	hold, release := context.WithCancel(ctx)
+	defer release()
+	var busy atomic.Int64
+	var all sync.WaitGroup
+	for range 300 {
+		all.Go(func() {
+			if _, err := p.Verify(hold, "", "x"); errors.Is(err, login.ErrBusy) {
+				if busy.Add(1) == 200 {
+					release() // those in the line need not be computed
+				}
+			}
+		})
+	}
+	all.Wait()
+	if busy.Load() < 200 {
+		t.Errorf("%d of 300 were sent away", busy.Load())
+	}
+	if ok, err := p.Verify(ctx, "", "x"); ok || err != nil {
+		t.Errorf("afterwards: %v %v", ok, err)
 	}
 }
 

@@ -84,7 +84,11 @@ func (h accountPage) answer(w http.ResponseWriter, r *http.Request, view page.Pa
 		return
 	}
 	if err != nil {
-		h.logger.Info("password change refused", "cause", err, "address", respond.Address(r).String(), "request_id", respond.RequestID(r.Context()))
+		cause := err.Error()
+		if invalid != nil {
+			cause = "the new password is not allowed" // why may tell a part of it
+		}
+		h.logger.Info("password change refused", "cause", cause, "address", respond.Address(r).String(), "request_id", respond.RequestID(r.Context()))
 	}
 	page.ShowPassword(w, status, view)
 }
