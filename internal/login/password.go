@@ -200,7 +200,7 @@ func contextWords(context []string) []string {
 // repeatedUnit is the shortest piece whose repetition is s; s itself when there is none.
 func repeatedUnit(s string) string {
 	for n := 1; n <= len(s)/2; n++ {
-		if len(s)%n == 0 && strings.Repeat(s[:n], len(s)/n) == s {
+		if len(s)%n == 0 && s[n:] == s[:len(s)-n] {
 			return s[:n]
 		}
 	}
@@ -244,6 +244,9 @@ const (
 // well-known words, keys in a row, years and repeated signs.
 func patchwork(s string) bool {
 	text := []rune(s)
+	if len(text) > patchLimit*longestPiece {
+		return false
+	}
 	const never = 1 << 20
 	cheapest := make([]int, len(text)+1) // to reach this point
 	for i := range text {
@@ -268,9 +271,9 @@ const longestPiece = 24
 // pieceCost is 0 for what is not well-known.
 func pieceCost(piece string) int {
 	switch {
-	case sequence(piece), utf8.RuneCountInString(repeatedUnit(piece)) == 1, year(piece):
+	case piece[1:] == piece[:len(piece)-1], sequence(piece), year(piece):
 		return runCost
-	case utf8.RuneCountInString(piece) >= 4 && common[piece]:
+	case len(piece) >= 4 && common[piece]:
 		return wordCost
 	}
 	return 0
