@@ -28,10 +28,11 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/oauth": {"ground", "protocol rules: parse, check, refuse with the RFC's code"},
 	"internal/forge": {"ground", "every forged token, by name, as data"},
 
-	"internal/jwks":   {"tool", "fetching and caching the key sets of issuers and clients"},
-	"internal/store":  {"tool", "records in SQL"},
-	"internal/config": {"tool", "one struct: file and environment, checked once"},
-	"internal/dial":   {"tool", "the guarded dialer: fetches what strangers name"},
+	"internal/jwks":     {"tool", "fetching and caching the key sets of issuers and clients"},
+	"internal/store":    {"tool", "records in SQL"},
+	"internal/config":   {"tool", "one struct: file and environment, checked once"},
+	"internal/throttle": {"tool", "how long the next attempt waits: counters in a fixed amount of memory"},
+	"internal/dial":     {"tool", "the guarded dialer: fetches what strangers name"},
 
 	"guard":     {"public", "an API's gate"},
 	"guardtest": {"public", "an issuer that lives for one test"},
@@ -41,7 +42,7 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/token":     {"service", "issue, refresh with reuse detection, revoke, introspect"},
 	"internal/directory": {"service", "users, roles, APIs, clients: what administration changes"},
 	"internal/respond":   {"service", "error to HTTP answer, request id, security headers"},
-	"internal/web":       {"face", "people's endpoints: the setup of a new installation"},
+	"internal/web":       {"face", "people's endpoints: setup, change of a password"},
 	"internal/page":      {"service", "pages and their stylesheet behind typed views"},
 
 	"internal/api": {"face", "machine endpoints"},

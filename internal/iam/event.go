@@ -30,6 +30,11 @@ const (
 	EventGrantRevoked    = "grant.revoked"
 	EventLoginSucceeded  = "login.succeeded"
 	EventLoginFailed     = "login.failed"
+	EventLoginThrottled  = "login.throttled"
+	EventPasswordChanged = "user.password_changed"
+	EventPasswordKept    = "user.password_change_refused" // the current one was right, the new one not allowed
+	EventPasswordRenewed = "user.password_rehashed"
+	EventUserImported    = "user.imported"
 	EventKeyAdded        = "key.added"
 	EventKeyRotated      = "key.rotated"
 	EventKeyRetired      = "key.retired"

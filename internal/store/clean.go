@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
 
 const (
@@ -31,6 +33,7 @@ var obsoletes = []obsolete{
 	{`DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE revoked_at < $1 ORDER BY revoked_at LIMIT $2)`, keepEnded},
 	{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires < $1 ORDER BY expires LIMIT $2)`, keepEnded},
 	{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)`, keepEnded},
+	{`DELETE FROM known_networks WHERE (user_id, network) IN (SELECT user_id, network FROM known_networks WHERE seen_at < $1 ORDER BY seen_at LIMIT $2)`, iam.KnownNetworkLife},
 }
 
 // Clean removes what nobody can need any more, in transactions of at most
