@@ -40,7 +40,7 @@ func (e *Denied) Error() string { return e.Reason }
 
 // servedIdentityScopes are the identity scopes that this version gives a
 // meaning to. A scope joins the list with the endpoint that serves it.
-var servedIdentityScopes = []string{"offline_access", "roles"}
+var servedIdentityScopes = []string{"openid", "profile", "email", "address", "phone", "offline_access", "roles"}
 
 // Decide answers what a token for asked carries (C4, C5, C6). It is computed
 // anew for each token, so that a role taken away is gone at the next refresh.

@@ -37,6 +37,11 @@ type code struct {
 	UserEpoch   int64               `json:"ue"`
 	ClientEpoch int64               `json:"ce"`
 	Expires     int64               `json:"x"` // seconds
+	// Of the authorization endpoint only.
+	Session iam.SessionID `json:"sid,omitempty"`
+	Nonce   string        `json:"n,omitempty"`
+	Claims  string        `json:"cl,omitempty"`
+	Consent bool          `json:"co,omitempty"` // the user was asked, and it must still hold
 }
 
 // CheckChallenge tells whether a client may ask for a code at the challenge
@@ -161,14 +166,14 @@ func (s *Service) Redeem(ctx context.Context, client iam.Client, r oauth.TokenRe
 	if err != nil {
 		return oauth.TokenResponse{}, err
 	}
-	a := access{id: iam.NewTokenID(), client: client, user: &user, grant: grant, granted: granted}
+	a := access{id: iam.NewTokenID(), client: client, user: &user, grant: grant, granted: granted, nonce: c.Nonce, session: c.Session}
 	return s.redeem(ctx, a, c, session)
 }
 
 func (s *Service) redeem(ctx context.Context, a access, c code, session *iam.Session) (oauth.TokenResponse, error) {
 	redemption := iam.Redemption{
 		Code: c.ID, CodeExpires: time.Unix(c.Expires, 0), Grant: a.grant, Session: session,
-		UserEpoch: c.UserEpoch, ClientEpoch: c.ClientEpoch, Event: a.event(iam.EventCodeRedeemed),
+		UserEpoch: c.UserEpoch, ClientEpoch: c.ClientEpoch, Within: c.Session, Consent: c.Consent, Event: a.event(iam.EventCodeRedeemed),
 	}
 	outcome, err := s.grants.RedeemCode(ctx, redemption)
 	if err != nil && ctx.Err() == nil {
@@ -188,12 +193,12 @@ func (s *Service) redeem(ctx context.Context, a access, c code, session *iam.Ses
 }
 
 // newGrant draws the grant before the transaction. Without offline_access it
-// belongs to a session, which a challenge login begins here (C12).
+// belongs to the session of the login; a challenge login begins one here (C12).
 func (s *Service) newGrant(client iam.Client, c code, granted iam.Granted) (iam.Grant, *iam.Session, error) {
 	now := s.now()
 	grant := iam.Grant{
 		ID: iam.NewGrantID(), UserID: c.User, ClientID: client.ID, Scopes: c.Scopes, Resource: c.Resource,
-		AuthTime: time.Unix(c.AuthTime, 0), ACR: c.ACR, AMR: c.AMR, CreatedAt: now,
+		AuthTime: time.Unix(c.AuthTime, 0), ACR: c.ACR, AMR: c.AMR, Claims: c.Claims, CreatedAt: now,
 		IdleExpires: now.Add(iam.GrantIdle), Expires: now.Add(iam.GrantAbsolute),
 	}
 	if client.Uses(iam.RefreshToken) {
@@ -207,6 +212,10 @@ func (s *Service) newGrant(client iam.Client, c code, granted iam.Granted) (iam.
 		if scope == "offline_access" {
 			return grant, nil, nil
 		}
+	}
+	if c.Session != "" {
+		grant.SessionID = c.Session
+		return grant, nil, nil
 	}
 	session := &iam.Session{
 		ID: iam.NewSessionID(), UserID: c.User, AuthTime: grant.AuthTime, ACR: c.ACR, AMR: c.AMR, CreatedAt: now,
