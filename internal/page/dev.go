@@ -2,17 +2,13 @@ package page
 
 import (
 	"bytes"
-	"embed"
 	"fmt"
 	"html/template"
 	"net/http"
 	"strings"
 )
 
-//go:embed assets
-var assets embed.FS
-
-var templates = template.Must(template.ParseFS(assets, "assets/*.html"))
+var templates = template.Must(template.ParseFS(assets, "assets/setup.html", "assets/dev.html"))
 
 // Dev is what `gatehouse dev` has to say: the same on the screen and at /.
 type Dev struct {
