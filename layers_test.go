@@ -28,10 +28,11 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/oauth": {"ground", "protocol rules: parse, check, refuse with the RFC's code"},
 	"internal/forge": {"ground", "every forged token, by name, as data"},
 
-	"internal/jwks":   {"tool", "fetching and caching the key sets of issuers and clients"},
-	"internal/store":  {"tool", "records in SQL"},
-	"internal/config": {"tool", "one struct: file and environment, checked once"},
-	"internal/dial":   {"tool", "the guarded dialer: fetches what strangers name"},
+	"internal/jwks":     {"tool", "fetching and caching the key sets of issuers and clients"},
+	"internal/store":    {"tool", "records in SQL"},
+	"internal/config":   {"tool", "one struct: file and environment, checked once"},
+	"internal/throttle": {"tool", "how long the next attempt waits: counters in a fixed amount of memory"},
+	"internal/dial":     {"tool", "the guarded dialer: fetches what strangers name"},
 
 	"guard":     {"public", "an API's gate"},
 	"guardtest": {"public", "an issuer that lives for one test"},
