@@ -38,10 +38,6 @@ type Denied struct {
 
 func (e *Denied) Error() string { return e.Reason }
 
-// servedIdentityScopes are the identity scopes that this version gives a
-// meaning to. A scope joins the list with the endpoint that serves it.
-var servedIdentityScopes = []string{"openid", "profile", "email", "address", "phone", "offline_access", "roles"}
-
 // Decide answers what a token for asked carries (C4, C5, C6). It is computed
 // anew for each token, so that a role taken away is gone at the next refresh.
 func Decide(issuer string, apis []API, client Client, holder Holder, asked Asked) (Granted, error) {
@@ -177,7 +173,7 @@ func grants(api API, client Client, holder Holder, scope string) bool {
 		return false
 	}
 	if IdentityScope(scope) {
-		return !holder.Service && slices.Contains(servedIdentityScopes, scope)
+		return !holder.Service && IdentityScope(scope)
 	}
 	return api.Name != "" && api.Defines(scope) && holder.holds(api.Name, scope)
 }

@@ -5,10 +5,12 @@ import (
 	"math/big"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 )
 
 // DeviceCode is the grant type of RFC 8628 §3.4.
-const DeviceCode = "urn:ietf:params:oauth:grant-type:device_code"
+const DeviceCode = oauth.GrantDeviceCode
 
 // Device flow (RFC 8628).
 const (

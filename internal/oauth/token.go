@@ -1,6 +1,7 @@
 package oauth
 
-import "github.com/gatehouse-auth/gatehouse/internal/iam"
+// GrantDeviceCode is the grant type of RFC 8628 §3.4.
+const GrantDeviceCode = "urn:ietf:params:oauth:grant-type:device_code"
 
 // TokenRequest is what a client asked of the token endpoint, parsed and
 // bounded; nothing in it is trusted yet.
@@ -37,12 +38,12 @@ func ParseTokenRequest(form Form) (TokenRequest, error) {
 		r.Verifier, err = form.Require("code_verifier")
 	case "refresh_token":
 		r.RefreshToken, err = form.Require("refresh_token")
-	case iam.DeviceCode:
+	case GrantDeviceCode:
 		r.DeviceCode, err = form.Require("device_code")
 	case "password":
 		err = Refuse(CodeUnsupportedGrantType, "The password grant is not supported: OAuth 2.1 removed it. A first-party app may use the challenge endpoint.")
 	default:
-		err = Refuse(CodeUnsupportedGrantType, "The grant_type is not one of authorization_code, client_credentials, refresh_token, "+iam.DeviceCode+".")
+		err = Refuse(CodeUnsupportedGrantType, "The grant_type is not one of authorization_code, client_credentials, refresh_token, "+GrantDeviceCode+".")
 	}
 	if err != nil {
 		return TokenRequest{}, err

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/api"
@@ -20,6 +21,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/page"
 	"github.com/gatehouse-auth/gatehouse/internal/respond"
 	"github.com/gatehouse-auth/gatehouse/internal/store"
+	"github.com/gatehouse-auth/gatehouse/internal/throttle"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
@@ -39,6 +41,8 @@ type Config struct {
 	Outgoing dial.Config
 	// Home answers what no endpoint does; nil: 404.
 	Home http.Handler
+	// Branding of the pages; its Host, Now and Logger are filled in.
+	Branding page.Config
 }
 
 // Parts is an authority that is put together but does not listen yet.
@@ -48,8 +52,13 @@ type Parts struct {
 	Directory *directory.Service
 	Setup     *directory.Setup
 	Logins    *login.Service
+	Sessions  *login.Sessions
 	Tokens    *token.Service
+	Pages     *page.Pages
 	Handler   http.Handler
+	throttle  *throttle.Throttle
+	outgoing  *http.Client
+	now       func() time.Time
 	pool      *jwks.Pool
 	issuer    string
 	logger    *slog.Logger
@@ -69,7 +78,7 @@ func Assemble(ctx context.Context, c Config) (*Parts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery)}
+	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, throttle: throttle.New(throttle.Config{Now: c.Now}), outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery)}
 	if err := p.assemble(ctx, c); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -94,12 +103,16 @@ func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	p.pool, err = jwks.NewPool(jwks.PoolConfig{HTTPClient: dial.New(c.Outgoing), Now: c.Now, Logger: c.Logger})
+	p.Sessions, err = login.NewSessions(p.Store, c.Now)
+	if err != nil {
+		return err
+	}
+	p.pool, err = jwks.NewPool(jwks.PoolConfig{HTTPClient: p.outgoing, Now: c.Now, Logger: c.Logger})
 	if err != nil {
 		return err
 	}
 	p.Tokens, err = token.New(token.Config{
-		Issuer: c.Issuer, People: p.Store, Grants: p.Store, Revocations: p.Store,
+		Issuer: c.Issuer, People: p.Store, Grants: p.Store, Revocations: p.Store, Requests: p.Store,
 		Proofs: p.Store, ClientKeys: p.pool, Signer: p.Keys, Sealer: p.Keys, Grace: iam.RefreshGrace, Now: c.Now,
 	})
 	if err != nil {
@@ -109,8 +122,11 @@ func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 }
 
 func (p *Parts) routes(c Config) error {
-	mux, err := api.Routes(api.Config{Issuer: c.Issuer, Tokens: p.Tokens, Logins: p.Logins, Keys: p.Keys, Records: p.Store, Logger: c.Logger})
+	mux, err := api.Routes(api.Config{Issuer: c.Issuer, Tokens: p.Tokens, Logins: p.Logins, Keys: p.Keys, Records: p.Store, Logger: c.Logger, Locales: page.Languages})
 	if err != nil {
+		return err
+	}
+	if err := p.signOn(c, mux); err != nil {
 		return err
 	}
 	if c.Home == nil {
@@ -118,13 +134,26 @@ func (p *Parts) routes(c Config) error {
 	}
 	mux.Handle("/", c.Home)
 	mux.Handle("/setup", web.Setup(p.Setup, c.Logger))
-	mux.Handle("GET /assets/gatehouse.css", page.Stylesheet())
 	h := respond.Secure(respond.Host(c.Issuer, mux))
 	if len(c.Proxies) > 0 {
 		h = respond.Proxied(c.Proxies, h)
 	}
 	p.Handler = respond.Identify(h)
 	return nil
+}
+
+// signOn adds the pages.
+func (p *Parts) signOn(c Config, mux *http.ServeMux) error {
+	u, err := url.Parse(c.Issuer)
+	if err != nil {
+		return fmt.Errorf("read the issuer: %w", err)
+	}
+	c.Branding.Host, c.Branding.Now, c.Branding.Logger = u.Host, c.Now, c.Logger
+	if p.Pages, err = page.New(c.Branding); err != nil {
+		return err
+	}
+	return web.SignOn(mux, web.Config{Issuer: c.Issuer, Pages: p.Pages, Tokens: p.Tokens, Logins: p.Logins, Sessions: p.Sessions, Records: p.Store,
+		Forms: p.Keys, Guesses: p.throttle, Logger: c.Logger, Now: c.Now})
 }
 
 // Close ends what Assemble opened.

@@ -43,6 +43,7 @@ func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
 	defer cancel()
 	background.Go(func() { p.watch(ctx) })
 	background.Go(func() { p.tend(ctx) })
+	background.Go(func() { p.deliver(ctx) })
 	return Serve(ctx, p.Handler, p.logger, listeners...)
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -82,11 +83,12 @@ func (db *DB) joinSession(ctx context.Context, tx *txn, r iam.Redemption) error 
 	if r.Session != nil {
 		return insertSession(ctx, tx, *r.Session)
 	}
-	if r.Within == "" {
+	within := cmp.Or(r.Within, r.Grant.SessionID)
+	if within == "" {
 		return nil
 	}
 	now := micros(db.now())
-	live, err := one(tx.ExecContext(ctx, `UPDATE sessions SET seen_at = $1 WHERE id = $2 AND user_id = $3 AND ended_at IS NULL AND idle_expires > $1 AND expires > $1`, now, r.Within, r.Grant.UserID))
+	live, err := one(tx.ExecContext(ctx, `UPDATE sessions SET seen_at = $1 WHERE id = $2 AND user_id = $3 AND ended_at IS NULL AND idle_expires > $1 AND expires > $1`, now, within, r.Grant.UserID))
 	if err != nil {
 		return err
 	}
@@ -94,7 +96,7 @@ func (db *DB) joinSession(ctx context.Context, tx *txn, r iam.Redemption) error 
 		return errRefused
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO session_apps (session_id, client_id, used_at) VALUES ($1, $2, $3)
-		ON CONFLICT (session_id, client_id) DO UPDATE SET used_at = excluded.used_at`, r.Within, r.Grant.ClientID, now)
+		ON CONFLICT (session_id, client_id) DO UPDATE SET used_at = excluded.used_at`, within, r.Grant.ClientID, now)
 	return err
 }
 

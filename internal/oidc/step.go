@@ -1,10 +1,11 @@
-package oauth
+package oidc
 
 import (
 	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 )
 
 // Step is what an authorization request needs before it can be answered.
@@ -44,30 +45,30 @@ func (s Standing) forThis() bool { return !s.Session.AuthTime.Before(s.Since) }
 
 // Next judges a request (OpenID Connect Core §3.1.2.3 and §3.1.2.4). The error
 // is set with StepRefuse only.
-func (r AuthorizeRequest) Next(s Standing) (Step, Reason, *Error) {
-	if reason, needed := r.needsLogin(s); needed {
+func Next(r oauth.AuthorizeRequest, s Standing) (Step, Reason, *oauth.Error) {
+	if reason, needed := needsLogin(r, s); needed {
 		if r.Asks("none") {
-			return StepRefuse, reason, Refuse(CodeLoginRequired, "The user must sign in, and prompt=none forbids to ask.")
+			return StepRefuse, reason, oauth.Refuse(oauth.CodeLoginRequired, "The user must sign in, and prompt=none forbids to ask.")
 		}
 		if s.signedIn() && s.forThis() {
 			// Signed in for this very request, as somebody else.
-			return StepRefuse, reason, Refuse(CodeLoginRequired, "Another user signed in than the one that was asked for.")
+			return StepRefuse, reason, oauth.Refuse(oauth.CodeLoginRequired, "Another user signed in than the one that was asked for.")
 		}
 		return StepLogin, reason, nil
 	}
 	if len(r.Claims.ACR) > 0 && !slices.ContainsFunc(r.Claims.ACR, func(want string) bool { return iam.ACRAtLeast(s.Session.ACR, want) }) {
-		return StepRefuse, NoReason, Refuse(CodeUnmetAuthentication, "The strength of login that is asked for as essential cannot be had here.")
+		return StepRefuse, NoReason, oauth.Refuse(oauth.CodeUnmetAuthentication, "The strength of login that is asked for as essential cannot be had here.")
 	}
-	if r.needsConsent(s) {
+	if needsConsent(r, s) {
 		if r.Asks("none") {
-			return StepRefuse, NoReason, Refuse(CodeConsentRequired, "The user must be asked, and prompt=none forbids it.")
+			return StepRefuse, NoReason, oauth.Refuse(oauth.CodeConsentRequired, "The user must be asked, and prompt=none forbids it.")
 		}
 		return StepConsent, NoReason, nil
 	}
 	return StepAnswer, NoReason, nil
 }
 
-func (r AuthorizeRequest) needsLogin(s Standing) (Reason, bool) {
+func needsLogin(r oauth.AuthorizeRequest, s Standing) (Reason, bool) {
 	subject := r.Subject
 	if subject == "" {
 		subject = r.Claims.Subject
@@ -90,7 +91,7 @@ func (r AuthorizeRequest) needsLogin(s Standing) (Reason, bool) {
 	return NoReason, false
 }
 
-func (r AuthorizeRequest) needsConsent(s Standing) bool {
+func needsConsent(r oauth.AuthorizeRequest, s Standing) bool {
 	given := !s.Consent.At.IsZero() && s.Consent.Covers(s.Asks)
 	forThis := given && !s.Consent.At.Before(s.Since)
 	switch {
