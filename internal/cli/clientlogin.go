@@ -57,12 +57,34 @@ func (s signOn) apply(c *cobra.Command, client *iam.Client) {
 			client.GrantTypes = append(client.GrantTypes, iam.DeviceCode)
 		}
 	}
-	if changed("handoff-url") {
-		client.Handoff = nil
-		if s.handoffURL != "" {
-			client.Handoff = &iam.Handoff{URL: s.handoffURL, Mode: iam.HandoffMode(s.handoffMode), Domain: s.dom}
-		}
+	s.applyHandoff(c, client)
+}
+
+// applyHandoff sets what was given and keeps the rest. Without a URL, now or
+// before, there is nothing to keep it in: the client's own check says so.
+func (s signOn) applyHandoff(c *cobra.Command, client *iam.Client) {
+	changed := c.Flags().Changed
+	if !changed("handoff-url") && !changed("handoff-mode") && !changed("handoff-domain") {
+		return
 	}
+	if changed("handoff-url") && s.handoffURL == "" {
+		client.Handoff = nil
+		return
+	}
+	h := iam.Handoff{Mode: iam.HandoffForm}
+	if client.Handoff != nil {
+		h = *client.Handoff
+	}
+	if changed("handoff-url") {
+		h.URL = s.handoffURL
+	}
+	if changed("handoff-mode") {
+		h.Mode, h.Domain = iam.HandoffMode(s.handoffMode), ""
+	}
+	if changed("handoff-domain") {
+		h.Domain = s.dom
+	}
+	client.Handoff = &h
 }
 
 func signOnFields(c iam.Client) []field {

@@ -208,6 +208,8 @@ func (h *handler) resume(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	case flowLogout:
 		return h.showLogout(w, r, f, visit)
+	case flowHandoff:
+		return h.handOver(w, r, f, visit, true)
 	}
 	to, q, err := h.again(r, f)
 	if err != nil {

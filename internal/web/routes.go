@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
+	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 	"github.com/gatehouse-auth/gatehouse/internal/page"
 	"github.com/gatehouse-auth/gatehouse/internal/respond"
 	"github.com/gatehouse-auth/gatehouse/internal/throttle"
@@ -79,6 +80,7 @@ func SignOn(mux *http.ServeMux, c Config) error {
 		anyone bool // a POST may come from another site: it is answered with a GET
 	}{
 		{"/oauth/authorize", h.authorize, h.asGet("/oauth/authorize"), true},
+		{oauth.HandoffPath, h.handoff, nil, true},
 		{"/login", nil, h.login, false},
 		{"/consent", nil, h.consent, false},
 		{"/continue", h.resume, nil, false},
