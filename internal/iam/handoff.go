@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -67,6 +68,9 @@ func checkHandoffDomain(target, domain string) error {
 	}
 	if u.Scheme != "https" {
 		return Invalidf("A hand-off by cookie needs https: the cookie is Secure.")
+	}
+	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return Invalidf("A hand-off by cookie needs a host name: an address has no parent domain.")
 	}
 	registrable, err := publicsuffix.EffectiveTLDPlusOne(domain)
 	if err != nil || !strings.HasSuffix("."+domain, "."+registrable) {

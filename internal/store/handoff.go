@@ -11,6 +11,9 @@ import (
 // session are still what they were, and notes that the app was reached through
 // the session, so that it is told when that ends. False: nothing was written.
 func (db *DB) IssueHandoff(ctx context.Context, h iam.HandoffIssue) (bool, error) {
+	if h.Session == "" {
+		return false, nil // a grant may stand without a session, a hand-off may not
+	}
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
 		for _, holder := range []struct {
 			table, id string
