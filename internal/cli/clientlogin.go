@@ -30,7 +30,7 @@ func (s *signOn) editFlags(c *cobra.Command) {
 
 func (s *signOn) flags(c *cobra.Command) {
 	c.Flags().StringVar(&s.backchannel, "backchannel-logout-uri", "", "is told when a session ends; \"\" for nobody")
-	c.Flags().StringVar(&s.algorithm, "id-token-alg", "", "signs its ID tokens: "+strings.Join(iam.IDTokenAlgorithms(), ", "))
+	c.Flags().StringVar(&s.algorithm, "id-token-alg", "", "signs its ID, logout and hand-off tokens: "+strings.Join(iam.IDTokenAlgorithms(), ", "))
 	c.Flags().BoolVar(&s.requirePAR, "require-par", false, "take only authorization requests that were pushed (RFC 9126)")
 	c.Flags().BoolVar(&s.device, "device", false, "may sign users in on devices without a browser (RFC 8628)")
 	c.Flags().StringVar(&s.handoffURL, "handoff-url", "", "hand logins to an app that cannot speak OpenID Connect; \"\" for off")
