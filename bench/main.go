@@ -16,6 +16,9 @@ func main() {
 	if kind := os.Getenv(serverEnv); kind != "" {
 		serveKind(kind, flag.Args())
 	}
+	if signOns(*requests) {
+		return
+	}
 	if *only != "http" {
 		fmt.Println("Verify, distinct tokens: parse, signature, claims")
 		verify()
