@@ -36,14 +36,11 @@ type HandoffRequest struct {
 // that cannot speak OpenID Connect understands no errors either.
 func ParseHandoff(form Form) (HandoffRequest, error) {
 	r := HandoffRequest{ClientID: form.Get("client_id"), NonceHash: form.Get("nonce_hash")}
-	if digest, err := base64.RawURLEncoding.Strict().DecodeString(r.NonceHash); err != nil || len(digest) != sha256.Size || len(r.NonceHash) != nonceHashLength {
-		return HandoffRequest{}, InvalidRequest("The parameter nonce_hash must be the SHA-256 of a nonce that the app keeps in a cookie, in base64url without padding: %d characters.", nonceHashLength)
+	if digest, err := base64.RawURLEncoding.Strict().DecodeString(r.NonceHash); err != nil || len(digest) != sha256.Size {
+		return HandoffRequest{}, InvalidRequest("The parameter nonce_hash must be the SHA-256 of a nonce that the app keeps in a cookie, in base64url without padding: 43 characters.")
 	}
 	return r, nil
 }
-
-// nonceHashLength also keeps out the line breaks that a base64 decoder skips.
-const nonceHashLength = 43
 
 // NonceHash is what an app sends instead of its nonce.
 func NonceHash(nonce string) string {

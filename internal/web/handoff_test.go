@@ -281,6 +281,19 @@ func TestC33RedeemRefusals(t *testing.T) {
 			t.Errorf("%s: %+v, want %s", name, got, tc.code)
 		}
 	}
+	// T56: with the very claims and a key of ours, every other type.
+	signer, err := h.parts.Keys.Signer(context.Background(), "ES256")
+	h.must(err)
+	var claims map[string]any
+	same := h.claims(raw, "handoff+jwt")
+	h.must(same.Decode(&claims))
+	for _, kind := range []string{"at+jwt", "JWT", "", "logout+jwt", "client-authentication+jwt", "dpop+jwt", "oauth-authz-req+jwt", "secevent+jwt"} {
+		forged, err := signer.Sign(kind, claims)
+		h.must(err)
+		if got := try("handoff", forged); got.Error != "invalid_grant" {
+			t.Errorf("T56 typ %q: %+v", kind, got)
+		}
+	}
 	// None of these spent it. 200 at once: one.
 	var won atomic.Int64
 	var all sync.WaitGroup
@@ -433,13 +446,20 @@ func TestC33HandoffRequestRefusals(t *testing.T) {
 	if strings.Contains(raw.body, "evil") {
 		t.Error("the request chooses where the login goes")
 	}
-	// What changes while the login page is open counts at the next step (C31).
+	// What changes while the login page is open counts at the next step (C31),
+	// and so does what changes right after.
 	b = h.browser()
 	login := b.get("/oauth/handoff?" + with())
+	late := h.browser()
+	after := late.get("/oauth/handoff?" + with())
+	after = late.post("/login", url.Values{"flow": {after.field("flow")}, "username": {"ada"}, "password": {password}})
 	_, err := h.parts.Directory.EditClient(ctx, "test", "intranet", func(c *iam.Client) error { c.Handoff = nil; return nil })
 	h.must(err)
 	if p := b.post("/login", url.Values{"flow": {login.field("flow")}, "username": {"ada"}, "password": {password}}); p.StatusCode != http.StatusBadRequest || !strings.Contains(p.body, "logins are not handed") {
 		t.Errorf("C31: switched off meanwhile: %d %s", p.StatusCode, p.body)
+	}
+	if p := late.follow(after); p.StatusCode != http.StatusBadRequest || !strings.Contains(p.body, "logins are not handed") {
+		t.Errorf("C31: switched off after the login: %d %s", p.StatusCode, p.body)
 	}
 }
 
