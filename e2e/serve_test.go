@@ -138,6 +138,25 @@ func TestServe(t *testing.T) {
 		t.Errorf("%d keys after the wrong start", len(after))
 	}
 
+	// A blocklist that cannot be read ends the start; one that can counts for
+	// administrators too.
+	plain, err := os.ReadFile(i.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.write(i.config, string(plain)+"passwords: { blocklist: ./blocked }\n")
+	out, err = exec.Command(binary, "serve", "--config", i.config).CombinedOutput()
+	if code := err.(*exec.ExitError).ExitCode(); code != 2 || !strings.Contains(string(out), "passwords.blocklist") || !strings.Contains(string(out), "no such file") {
+		t.Errorf("%d %s", code, out)
+	}
+	i.write(filepath.Join(filepath.Dir(i.config), "blocked"), "nine purple lamps in a well\n")
+	create := exec.Command(binary, "user", "create", "ada", "--config", i.config, "--password-file", "-")
+	create.Stdin = strings.NewReader("Nine purple lamps in a well!")
+	if out, err = create.CombinedOutput(); err == nil || !strings.Contains(string(out), "this installation refuses") {
+		t.Errorf("%v %s", err, out)
+	}
+	i.write(i.config, string(plain))
+
 	// Another issuer on the same data (C2).
 	content, err := os.ReadFile(i.config)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/demo"
 	"github.com/gatehouse-auth/gatehouse/internal/dial"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
+	"github.com/gatehouse-auth/gatehouse/internal/login"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
 )
 
@@ -62,9 +63,13 @@ func (a *app) serve(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	blocklist, err := openBlocklist(settings)
+	if err != nil {
+		return err
+	}
 	logger := slog.New(slog.NewTextHandler(a.Err, nil))
 	parts, err := server.Assemble(c.Context(), server.Config{
-		Issuer: settings.Issuer, Dir: settings.Data, KEKs: keks, Proxies: proxies(settings), Logger: logger,
+		Issuer: settings.Issuer, Dir: settings.Data, KEKs: keks, Proxies: proxies(settings), Logger: logger, Blocklist: blocklist,
 		PublishAhead: keys.DefaultPublishAhead, RotateEvery: time.Duration(settings.Keys.RotateEvery),
 		Outgoing: dial.Config{Ports: settings.Outgoing.Ports, Networks: settings.Outgoing.Prefixes()},
 	})
@@ -96,6 +101,18 @@ func keyEncryptionKeys(ctx context.Context, settings config.Config) ([]keys.KEK,
 		keks = append(keks, kek)
 	}
 	return keks, nil
+}
+
+// openBlocklist reads the operator's list of passwords to refuse; nil: none.
+func openBlocklist(settings config.Config) (*login.Blocklist, error) {
+	if settings.Passwords.Blocklist == "" {
+		return nil, nil
+	}
+	list, err := login.OpenBlocklist(settings.Passwords.Blocklist)
+	if err != nil {
+		return nil, usagef("passwords.blocklist: %s", err)
+	}
+	return list, nil
 }
 
 func proxies(settings config.Config) []netip.Prefix {

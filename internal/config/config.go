@@ -40,6 +40,8 @@ type Config struct {
 	Keys Keys `yaml:"keys"`
 	// Limits bound what strangers can make this server hold.
 	Limits Limits `yaml:"limits"`
+	// Passwords says what new passwords must not be.
+	Passwords Passwords `yaml:"passwords"`
 	// Outgoing says where addresses that clients name may lead.
 	Outgoing Outgoing `yaml:"outgoing"`
 
@@ -83,6 +85,12 @@ type Proxy struct {
 type Keys struct {
 	// RotateEvery is how long a key signs before the next one takes over; 0: 30 days.
 	RotateEvery Duration `yaml:"rotate_every"`
+}
+
+// Passwords are rules beside those that are built in.
+type Passwords struct {
+	// Blocklist is a file with one known password in each line.
+	Blocklist string `yaml:"blocklist"`
 }
 
 // Limits of the listener; 0 stands for the default.
@@ -224,7 +232,7 @@ func collectLines(node *yaml.Node, prefix string, into map[string]int) {
 // resolve makes paths relative to the file, not to where the command runs.
 func (c *Config) resolve() {
 	dir := filepath.Dir(c.path)
-	paths := []*string{&c.Data, &c.TLS.Cert, &c.TLS.Key, &c.KeyEncryptionKey.File}
+	paths := []*string{&c.Data, &c.TLS.Cert, &c.TLS.Key, &c.KeyEncryptionKey.File, &c.Passwords.Blocklist}
 	for i := range c.OldKeyEncryptionKeys {
 		paths = append(paths, &c.OldKeyEncryptionKeys[i].File)
 	}

@@ -95,6 +95,16 @@ func TestTheEnvironmentWins(t *testing.T) {
 	}
 }
 
+func TestTheBlocklistIsBesideTheConfiguration(t *testing.T) {
+	c, err := config.Parse("/etc/g.yaml", []byte(good+"passwords: { blocklist: ./blocked.txt }\n"), none)
+	if err != nil || c.Passwords.Blocklist != "/etc/blocked.txt" {
+		t.Errorf("got %+v %v", c.Passwords, err)
+	}
+	if _, err := config.Parse("/etc/g.yaml", []byte(good+"passwords: { blocklst: x }\n"), none); err == nil || !strings.Contains(err.Error(), "there is no setting blocklst") {
+		t.Errorf("a misspelt setting: %v", err)
+	}
+}
+
 func TestOutgoing(t *testing.T) {
 	c, err := config.Parse("g.yaml", []byte(good+"outgoing: { ports: [8443], networks: [10.1.0.0/16, 'fd00:1::/32'] }\n"), none)
 	if err != nil || len(c.Outgoing.Ports) != 1 || c.Outgoing.Ports[0] != 8443 || fmt.Sprint(c.Outgoing.Prefixes()) != "[10.1.0.0/16 fd00:1::/32]" {

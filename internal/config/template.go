@@ -84,6 +84,10 @@ proxy: { addresses: [{{join .Proxy}}] }
 
 # Connections that may be open at once.
 # limits: { connections: 4096, connections_per_address: 256 }
+
+# A file with passwords that nobody may choose, one in each line, beside those
+# that are built in. Restart after it has changed.
+# passwords: { blocklist: ./blocked-passwords.txt }
 `))
 
 // quote leaves plain words alone and puts others in single quotes, which YAML

@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 )
@@ -67,6 +69,10 @@ func Error(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err erro
 		known = oauth.Refuse(oauth.CodeServerError, "Something went wrong on our side. The log has the cause under this request id.")
 	}
 	status, id := statusOf(known.Code), RequestID(r.Context())
+	if known.Wait > 0 {
+		status = http.StatusTooManyRequests
+		RetryAfter(w, known.Wait)
+	}
 	level := slog.LevelInfo
 	if status >= 500 {
 		level = slog.LevelError
@@ -80,6 +86,11 @@ func Error(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err erro
 		w.Header().Set("Retry-After", "2")
 	}
 	JSON(w, status, refusal{Code: known.Code, Description: known.Description, RequestID: id})
+}
+
+// RetryAfter says how long to wait, in whole seconds and never too few (RFC 9110 §10.2.3).
+func RetryAfter(w http.ResponseWriter, wait time.Duration) {
+	w.Header().Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
 }
 
 func statusOf(code string) int {

@@ -135,6 +135,10 @@ func endUser(ctx context.Context, tx *txn, now time.Time, id iam.UserID, ending 
 	if err := endGrants(ctx, tx, now, `user_id`, string(id), "the user's access ended"); err != nil {
 		return err
 	}
+	// Whoever had the old password may have made a network known.
+	if _, err := tx.ExecContext(ctx, `DELETE FROM known_networks WHERE user_id = $1`, id); err != nil {
+		return err
+	}
 	return endSessions(ctx, tx, now, id)
 }
 
