@@ -90,6 +90,9 @@ func (a *app) serve(c *cobra.Command) error {
 func keyEncryptionKeys(ctx context.Context, settings config.Config) ([]keys.KEK, error) {
 	var keks []keys.KEK
 	for _, source := range append([]config.KeySource{settings.KeyEncryptionKey}, settings.OldKeyEncryptionKeys...) {
+		if err := source.Outside(settings.Data); err != nil {
+			return nil, &usage{err.Error()}
+		}
 		raw, err := source.Read(ctx)
 		if err != nil {
 			return nil, err
@@ -140,7 +143,7 @@ func listen(settings config.Config, parts *server.Parts, keks []keys.KEK, logger
 	case settings.TLS.ACME.Given():
 		return parts.ListenACME(listener, server.ACME{Email: settings.TLS.ACME.Email, Directory: settings.TLS.ACME.Directory}, keks)
 	case settings.TLS.Cert != "":
-		return server.ListenTLS(listener, settings.TLS.Cert, settings.TLS.Key)
+		return server.ListenTLS(listener, settings.TLS.Cert, settings.TLS.Key, logger)
 	}
 	return listener, nil
 }

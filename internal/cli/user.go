@@ -129,30 +129,27 @@ func parseAttributes(flags []string) (map[string]string, error) {
 }
 
 func (a *app) userList() *cobra.Command {
-	var after string
-	var limit int
 	c := &cobra.Command{
-		Use: "list", Short: "List users by name", Args: cobra.NoArgs,
+		Use: "list", Short: "List users by name, a page at a time", Args: cobra.NoArgs,
 		Example: "  gatehouse user list\n  gatehouse user list --after ada --limit 10 --json",
-		RunE: func(c *cobra.Command, _ []string) error {
-			return a.enter(c.Context(), func(ctx context.Context, o office) error {
-				users, err := o.db.Users(ctx, after, limit)
-				if err != nil {
-					return err
-				}
-				rows := [][]string{}
-				for _, u := range users {
-					rows = append(rows, []string{u.Username, string(u.ID), strings.Join(u.Roles, " "), state(u.Disabled)})
-				}
-				if len(users) == limit {
-					fmt.Fprintf(a.Err, "There may be more: --after %s\n", users[len(users)-1].Username)
-				}
-				return a.table(users, []string{"USERNAME", "ID", "ROLES", "STATE"}, rows)
-			})
-		},
 	}
-	c.Flags().StringVar(&after, "after", "", "begin after this username")
-	c.Flags().IntVar(&limit, "limit", 100, "how many at most")
+	after, limit := page(c, "username")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return a.enter(c.Context(), func(ctx context.Context, o office) error {
+			users, err := o.db.Users(ctx, *after, int(*limit))
+			if err != nil {
+				return err
+			}
+			rows := [][]string{}
+			for _, u := range users {
+				rows = append(rows, []string{u.Username, string(u.ID), strings.Join(u.Roles, " "), state(u.Disabled)})
+			}
+			if len(users) == int(*limit) {
+				fmt.Fprintf(a.Err, "There may be more: --after %s\n", users[len(users)-1].Username)
+			}
+			return a.table(users, []string{"USERNAME", "ID", "ROLES", "STATE"}, rows)
+		})
+	}
 	return c
 }
 

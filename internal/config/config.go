@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
 
 // Config of an installation.
@@ -153,6 +155,9 @@ type KeySource struct {
 	Command    []string `yaml:"command"`
 }
 
+// maxFault bounds, in characters, what a fault repeats of the file.
+const maxFault = 256
+
 // maxFileBytes bounds a configuration file.
 const maxFileBytes = 1 << 20
 
@@ -179,7 +184,11 @@ func Parse(path string, content []byte, environment func(string) string) (Config
 	decoder.KnownFields(true)
 	var wrong *yaml.TypeError
 	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) && !errors.As(err, &wrong) {
-		return Config{}, fmt.Errorf("%s: %s", path, strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", ""))
+		return Config{}, fmt.Errorf("%s: %s", path, iam.Printable(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", ""), maxFault))
+	}
+	var second yaml.Node
+	if err := decoder.Decode(&second); err == nil {
+		return Config{}, fmt.Errorf("%s:%d: a second document begins here; the settings are one", path, second.Line)
 	}
 	var document yaml.Node
 	if yaml.Unmarshal(content, &document) == nil && len(document.Content) > 0 {
@@ -211,7 +220,7 @@ func (c Config) misread(wrong *yaml.TypeError) error {
 			line, what = "0", text
 		}
 		what = unknownField.ReplaceAllString(what, "there is no setting $1")
-		faults = append(faults, fmt.Errorf("%s:%s: %s", c.path, line, what))
+		faults = append(faults, fmt.Errorf("%s:%s: %s", c.path, line, iam.Printable(what, maxFault)))
 	}
 	return errors.Join(faults...)
 }
@@ -250,7 +259,7 @@ func (c Config) check() error {
 		if line := c.lines[name]; line > 0 {
 			where = fmt.Sprintf("%s:%d", c.path, line)
 		}
-		faults = append(faults, fmt.Errorf("%s: %s: %s", where, name, fmt.Sprintf(format, args...)))
+		faults = append(faults, fmt.Errorf("%s: %s: %s", where, name, iam.Printable(fmt.Sprintf(format, args...), 2*maxFault)))
 	}
 	if err := checkIssuer(c.Issuer); err != nil {
 		fault("issuer", "%s", err)
@@ -258,8 +267,10 @@ func (c Config) check() error {
 	if c.Data == "" {
 		fault("data", "is required: the folder for the database, such as ./data")
 	}
-	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+	if _, port, err := net.SplitHostPort(c.Listen); err != nil {
 		fault("listen", "%q is not of the form HOST:PORT", c.Listen)
+	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		fault("listen", "%q does not end with a port number from 0 to 65535", c.Listen)
 	} else if !c.TLS.Given() && len(c.Proxy.Addresses) == 0 && !loopbackAddress(c.Listen) {
 		fault("listen", "%s can be reached by other machines. Name certificates with tls, or the proxy that terminates TLS with proxy.addresses; without either use localhost:PORT", c.Listen)
 	}
@@ -329,7 +340,7 @@ func checkIssuer(issuer string) error {
 	switch {
 	case issuer == "":
 		return errors.New("is required: the URL that clients reach this server by, such as https://auth.example.com")
-	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" || u.ForceQuery || strings.Contains(issuer, "#"):
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" || u.ForceQuery || strings.Contains(issuer, "#") || !iam.ReadsOneWay(issuer):
 		return fmt.Errorf("%q is not of the form https://auth.example.com, without a path or a slash at its end", issuer)
 	case u.Scheme == "https", u.Scheme == "http" && loopbackHost(u.Hostname()):
 		return nil

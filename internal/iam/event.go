@@ -51,5 +51,6 @@ const (
 	EventKeyRetired      = "key.retired"
 	EventKeyErased       = "key.erased"
 	EventKEKRotated      = "kek.rotated"
+	EventRoleTaken       = "role.taken" // from a batch of many holders, before the role is deleted
 	// Directory events are noun + "." + act: user.created, role.edited, client.disabled, api.deleted …
 )

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 )
 
@@ -61,11 +62,15 @@ type refusal struct {
 	RequestID   string `json:"request_id"`
 }
 
-// Error answers err: an *oauth.Error with its own code and sentence, anything
-// else with server_error and no detail. The cause goes to the log only.
+// Error answers err: an *oauth.Error with its own code and sentence, a store
+// that is away with 503, anything else with server_error and no detail. The cause goes to the log only.
 func Error(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err error) {
 	var known *oauth.Error
-	if !errors.As(err, &known) {
+	switch {
+	case errors.As(err, &known):
+	case errors.Is(err, iam.ErrUnavailable):
+		known = oauth.Refuse(oauth.CodeTemporarilyUnavailable, "The database cannot be used now. Try again in a moment.")
+	default:
 		known = oauth.Refuse(oauth.CodeServerError, "Something went wrong on our side. The log has the cause under this request id.")
 	}
 	status, id := statusOf(known.Code), RequestID(r.Context())
