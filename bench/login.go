@@ -12,7 +12,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -31,8 +30,6 @@ import (
 	"time"
 )
 
-var signOnOnly = flag.Bool("signon", false, "measure sign-on alone: from an existing session to tokens, and the login page")
-
 // What a sign-on may cost.
 const (
 	signOnAim    = time.Millisecond // of CPU, without the password hash
@@ -42,17 +39,13 @@ const (
 	floorEnv     = "GATEHOUSE_BENCH_SIGNON_FLOOR"
 )
 
-// signOns measures what single sign-on costs and reports whether nothing else
-// is to be measured.
-func signOns(requests int) bool {
-	if os.Getenv(floorEnv) != "" {
-		serveSignOnFloor()
-	}
+// signOns measures what single sign-on costs: from an existing session to
+// tokens, and what the login page weighs.
+func signOns(requests int) {
 	if err := measureSignOn(requests); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: sign-on:", err)
 		os.Exit(1)
 	}
-	return *signOnOnly
 }
 
 // visit is a browser at the authority with a session, and the app behind it.

@@ -2,7 +2,6 @@ package guard
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"html"
@@ -133,7 +132,7 @@ func (h *HandoffHandler) expect(t jose.Token, claims jose.Claims) error {
 
 // readHandoff takes the claims. There are no scopes: a login opens no API.
 func readHandoff(claims jose.Claims, key jose.Key, client string) (*verified, error) {
-	v := &verified{claims: claims, client: client, key: key}
+	v := &verified{claims: claims, client: client, tokenID: claims.ID, key: key}
 	var err error
 	for _, p := range []struct {
 		name string
@@ -318,7 +317,7 @@ const handoffPage = `<!doctype html>
 
 func (h *HandoffHandler) refuse(w http.ResponseWriter, r *http.Request, raw string, err error) {
 	e := explainHandoff(err)
-	id := strings.ToLower(rand.Text())[:16]
+	id := requestID()
 	level := slog.LevelInfo
 	if e.status >= 500 {
 		level = slog.LevelError

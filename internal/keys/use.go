@@ -19,7 +19,7 @@ import (
 // does not exist yet is created.
 func (s *Service) Signer(ctx context.Context, algorithm string) (jose.Signer, error) {
 	if err := s.refresh(ctx); err != nil {
-		return jose.Signer{}, err
+		return jose.Signer{}, fmt.Errorf("%w: %w", iam.ErrUnavailable, err)
 	}
 	if err := s.ensure(ctx, iam.TokenKeys, algorithm); err != nil {
 		return jose.Signer{}, err
@@ -50,6 +50,15 @@ func (s *Service) Published() jose.KeySet {
 		}
 	}
 	return jose.NewKeySet(public...)
+}
+
+// Ready tells whether this process may sign: it knows the keys that are in the
+// store now.
+func (s *Service) Ready(ctx context.Context) error {
+	if s.Published().Len() == 0 {
+		return errors.New("there is no signing key")
+	}
+	return s.refresh(ctx)
 }
 
 func stateOf(stored []iam.Key, k iam.Key, now time.Time) iam.KeyState {

@@ -50,7 +50,9 @@ func Run(t *testing.T, open Open) {
 		{"C10Refusals", redeemRefusals}, {"C13Parallel", turnParallel}, {"C13WithoutGrace", turnWithoutGrace}, {"C13Reuse", turnReuse},
 		{"C13Restart", turnRestart}, {"C13Refusals", turnRefusals}, {"C13GraceChecks", turnGraceChecks}, {"C12SessionAbsolute", sessionAbsolute}, {"C15Revocations", revocations}, {"StandingGrant", standingGrant},
 		{"Keys", keys}, {"C28TwoProcesses", twoProcesses}, {"C28TwoProcessesRace", twoProcessesRace}, {"C2Issuer", oneIssuer}, {"Clean", clean}, {"Cancelled", cancelled}, {"Setup", setup},
-		{"ClientKeys", clientKeys}, {"C21Origins", origins}, {"C20SpendAssertion", spendAssertion}, {"C20SpendParallel", spendParallel}, {"RotateSecret", rotateSecret}, {"C33HandoffIssue", handoffIssue}, {"C33HandoffSpend", handoffSpend},
+		{"ClientKeys", clientKeys}, {"C21Origins", origins}, {"C20SpendAssertion", spendAssertion}, {"C20SpendParallel", spendParallel}, {"RotateSecret", rotateSecret},
+		{"C33HandoffIssue", handoffIssue}, {"C33HandoffSpend", handoffSpend},
+		{"Logins", logins}, {"C14ChangePassword", changePassword}, {"CreateUsers", createUsers},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := &bench{t: t, dir: t.TempDir(), clock: NewClock(), open: open}
