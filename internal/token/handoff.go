@@ -17,24 +17,37 @@ type handoffs interface {
 	SpendHandoff(ctx context.Context, h iam.HandoffUse) (bool, error)
 }
 
+// refusedHandoff is an ErrNowhere in words of its own: there is no redirect URI
+// that could be proven.
+type refusedHandoff string
+
+func (e refusedHandoff) Error() string { return string(e) }
+
+// Is makes it an ErrNowhere.
+func (refusedHandoff) Is(target error) bool { return target == ErrNowhere }
+
+func noHandoff(format string, args ...any) error {
+	return refusedHandoff(fmt.Sprintf(format, args...))
+}
+
 // HandoffClient proves that logins may be handed to a client, now. ErrNowhere
 // says why not; it is shown to the person, because nothing else is proven.
 func (s *Service) HandoffClient(ctx context.Context, id iam.ClientID) (iam.Client, error) {
 	if id == "" {
-		return iam.Client{}, nowhere("client_id is missing, or given more than once")
+		return iam.Client{}, noHandoff("client_id is missing, or given more than once")
 	}
 	client, err := s.people.Client(ctx, id)
 	switch {
 	case errors.Is(err, iam.ErrNotFound):
-		return iam.Client{}, nowhere("no client %q is registered", iam.Printable(string(id), 64))
+		return iam.Client{}, noHandoff("no client %q is registered", iam.Printable(string(id), 64))
 	case err != nil:
 		return iam.Client{}, fmt.Errorf("read client: %w", err)
 	case client.Disabled:
-		return iam.Client{}, nowhere("the client %q is disabled", client.ID)
+		return iam.Client{}, noHandoff("the client %q is disabled", client.ID)
 	case client.Handoff == nil || !client.FirstParty:
-		return iam.Client{}, nowhere("logins are not handed to the client %q; allow it with: gatehouse client edit %s --handoff-url URL", client.ID, client.ID)
+		return iam.Client{}, noHandoff("logins are not handed to the client %q; allow it with: gatehouse client edit %s --handoff-url URL", client.ID, client.ID)
 	case !client.Handoff.CanCome(s.issuer):
-		return iam.Client{}, nowhere("the hand-off cookie of the client %q is for %s, where the issuer %s cannot set it", client.ID, client.Handoff.Domain, s.issuer)
+		return iam.Client{}, noHandoff("the hand-off cookie of the client %q is for %s, where the issuer %s cannot set it", client.ID, client.Handoff.Domain, s.issuer)
 	}
 	return client, nil
 }
