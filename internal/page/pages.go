@@ -45,7 +45,7 @@ var names = []string{"login", "consent", "device-code", "device-confirm", "devic
 // partials are templates that all pages share.
 var partials = []string{"layout", "scopes"}
 
-var functions = template.FuncMap{"own": Own, "theirs": Theirs, "proven": proven}
+var functions = template.FuncMap{"own": own, "theirs": theirs, "optional": optional, "proven": proven}
 
 // New reads and checks everything once and reports all faults together.
 func New(c Config) (*Pages, error) {
