@@ -160,6 +160,15 @@ func (c Common) count(key string, n float64) (string, error) {
 	return c.T(key+form, "n", fmt.Sprintf("%.0f", n))
 }
 
+// List is names in a row.
+func (c Common) List(names []string) string {
+	isolated := make([]string, len(names))
+	for i, name := range names {
+		isolated[i] = isolate(name)
+	}
+	return strings.Join(isolated, ", ")
+}
+
 // Others are the languages that a person can switch to.
 func (c Common) Others() []string {
 	var others []string
