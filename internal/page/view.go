@@ -61,6 +61,10 @@ type Login struct {
 	Cancel       bool          // show the button back to App
 }
 
+// Mismatch tells whether what was typed is at fault, so that its fields are
+// marked.
+func (v Login) Mismatch() bool { return v.Fault == FaultDenied || v.Fault == FaultRequired }
+
 // Consent asks whether an app may have what it asks for. It posts flow,
 // decision (allow, deny) and, for each optional scope that is ticked, scope to
 // /consent.
