@@ -156,6 +156,24 @@ func TestEveryPageInABrowser(t *testing.T) {
 // smallTargets are buttons and fields that are not 44 px high.
 const smallTargets = `[...document.querySelectorAll('button, .button, input:not([type=hidden], [type=checkbox]), label.check, summary')].filter((e) => e.offsetParent && e.offsetHeight < 44).map((e) => e.outerHTML)`
 
+// Pictures for the documentation: make pictures copies them to docs/images.
+func TestPicturesForTheDocumentation(t *testing.T) {
+	g := openGallery(t)
+	b := openTab(t)
+	b.languages("en")
+	for _, p := range []struct {
+		name, theme string
+		height      int64
+	}{{"login", "light", 640}, {"login", "dark", 640}, {"consent", "light", 840}, {"account", "light", 900}, {"device-confirm", "dark", 760}} {
+		b.size(760, p.height)
+		b.theme(p.theme)
+		b.visit(g.origin + "/see/" + p.name)
+		b.focused()
+		b.shoot("docs-" + p.name + "-" + p.theme)
+	}
+	b.clean("pictures")
+}
+
 // The list of pages that `gatehouse theme preview` begins with.
 func TestTheGalleryInABrowser(t *testing.T) {
 	g := openGallery(t)
