@@ -168,7 +168,9 @@ func TestPicturesForTheDocumentation(t *testing.T) {
 		b.size(760, p.height)
 		b.theme(p.theme)
 		b.visit(g.origin + "/see/" + p.name)
-		b.focused()
+		if p.name == "login" {
+			b.focused()
+		}
 		b.shoot("docs-" + p.name + "-" + p.theme)
 	}
 	b.clean("pictures")

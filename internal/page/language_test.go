@@ -53,6 +53,26 @@ func TestTheLanguageOfAPage(t *testing.T) {
 	}
 }
 
+func TestALanguageIsRemembered(t *testing.T) {
+	p := pages(t, page.Config{})
+	cookie, err := page.LanguageCookie("de")
+	if err != nil || !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode {
+		t.Fatalf("got %v, %v", cookie, err)
+	}
+	r := request("en")
+	r.AddCookie(cookie)
+	w := httptest.NewRecorder()
+	p.DeviceDone(w, r, 200, page.DeviceDone{})
+	if got := w.Header().Get("Content-Language"); got != "de" {
+		t.Errorf("got %q", got)
+	}
+	for _, tag := range []string{"", "fr", "en-XA", "de; Path=/x"} {
+		if _, err := page.LanguageCookie(tag); err == nil {
+			t.Errorf("%q was remembered", tag)
+		}
+	}
+}
+
 var placeholder = regexp.MustCompile(`\{[a-z]*\}?`)
 
 func TestEveryLanguageSaysTheSame(t *testing.T) {

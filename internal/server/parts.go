@@ -119,6 +119,7 @@ func (p *Parts) routes(c Config) error {
 	mux.Handle("/", c.Home)
 	mux.Handle("/setup", web.Setup(p.Setup, c.Logger))
 	mux.Handle("GET /assets/", page.Assets())
+	mux.Handle("POST /csp-report", page.Reports(c.Logger, c.Now))
 	h := respond.Secure(respond.Host(c.Issuer, mux))
 	if len(c.Proxies) > 0 {
 		h = respond.Proxied(c.Proxies, h)
