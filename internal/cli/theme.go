@@ -175,7 +175,11 @@ func (a *app) previewTheme(command *cobra.Command, c page.Config, listen string)
 		}
 		p.Gallery().ServeHTTP(w, r)
 	})}
-	fmt.Fprintf(a.Out, "http://%s\nCtrl-C stops.\n", listener.Addr())
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.Out, "http://%s\nCtrl-C stops.\n", net.JoinHostPort(host, port))
 	go func() {
 		<-command.Context().Done()
 		server.Close()
