@@ -186,7 +186,7 @@ func (a *app) clientList(k kind) *cobra.Command {
 		Use: "list", Short: "List by id, a page at a time", Args: cobra.NoArgs,
 		Example: fmt.Sprintf("  gatehouse %s list\n  gatehouse %s list --json", k.noun, k.noun),
 	}
-	after, limit := page(c, "id")
+	after, limit := paging(c, "id")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return a.enter(c.Context(), func(ctx context.Context, o office) error {
 			found, more, err := k.page(ctx, o, iam.ClientID(*after), int(*limit))

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
@@ -206,6 +205,10 @@ func (h *handler) resume(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, "/account", http.StatusSeeOther)
 		return nil
+	case flowPassword:
+		w.Header().Set("Cache-Control", "no-store")
+		http.Redirect(w, r, "/account/password", http.StatusSeeOther)
+		return nil
 	case flowLogout:
 		return h.showLogout(w, r, f, visit)
 	case flowHandoff:
@@ -227,8 +230,9 @@ func (h *handler) language(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if tag := form.Get("language"); slices.Contains(page.Languages, tag) {
-		http.SetCookie(w, &http.Cookie{Name: page.Cookie, Value: tag, Path: "/", Secure: h.cookies.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: 365 * 24 * 3600})
+	if chosen, err := page.LanguageCookie(form.Get("language")); err == nil {
+		chosen.Secure = h.cookies.secure
+		http.SetCookie(w, chosen)
 	}
 	f, fault, err := h.open(r, form.Get("flow"))
 	if err != nil || fault == page.FaultCookies {

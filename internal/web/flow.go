@@ -25,6 +25,7 @@ const (
 	flowAccount   = "account"
 	flowLogout    = "logout"
 	flowHandoff   = "handoff"
+	flowPassword  = "password"
 )
 
 // flow is what a browser is in the middle of. It travels sealed through the

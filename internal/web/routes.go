@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -31,6 +30,12 @@ type records interface {
 	APIs(ctx context.Context) ([]iam.API, error)
 }
 
+// logins decides about passwords; *login.Service does it.
+type logins interface {
+	Password(ctx context.Context, a login.Attempt) (login.Login, error)
+	ChangePassword(ctx context.Context, a login.Attempt, next string) error
+}
+
 // forms seals what a browser carries from one page to the next.
 type forms interface {
 	SealForm(kind string, plaintext []byte) (iam.KeyID, []byte, error)
@@ -42,7 +47,7 @@ type Config struct {
 	Issuer   string
 	Pages    *page.Pages
 	Tokens   *token.Service
-	Logins   *login.Service
+	Logins   logins
 	Sessions *login.Sessions
 	Records  records
 	Forms    forms
@@ -89,6 +94,7 @@ func SignOn(mux *http.ServeMux, c Config) error {
 		{"/oauth/logout", h.logout, h.asGet("/oauth/logout"), true},
 		{"/oauth/logout/confirm", nil, h.logoutDecision, false},
 		{"/account", h.account, nil, false},
+		{"/account/password", h.password, h.changePassword, false},
 		{"/account/apps/revoke", nil, h.revokeApp, false},
 		{"/account/sessions/end", nil, h.endSession, false},
 		{"/account/sessions/end-others", nil, h.endOthers, false},
@@ -100,8 +106,9 @@ func SignOn(mux *http.ServeMux, c Config) error {
 		}
 		mux.Handle(route.path, served)
 	}
+	// Password managers look for the form there.
+	mux.Handle("GET /.well-known/change-password", http.RedirectHandler("/account/password", http.StatusFound))
 	mux.Handle("/assets/", c.Pages.Assets())
-	mux.HandleFunc("POST /csp-report", h.policyReport)
 	return nil
 }
 
@@ -168,12 +175,4 @@ func (h *handler) explain(w http.ResponseWriter, r *http.Request, err error) {
 	h.Logger.LogAttrs(r.Context(), level, "page refused", slog.Int("status", known.status), slog.String("method", r.Method), slog.String("path", r.URL.Path),
 		slog.String("request_id", id), slog.String("cause", err.Error()))
 	h.Pages.Problem(w, r, known.status, page.Problem{Status: known.status, Message: known.fault, Detail: known.detail, Reference: id, AppAtFault: known.app})
-}
-
-// policyReport takes what browsers say about violations of our own policy: a
-// fault of ours, or an extension of theirs.
-func (h *handler) policyReport(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(http.MaxBytesReader(w, r.Body, 4<<10))
-	h.Logger.Debug("content security policy violated", "report", string(body), "request_id", respond.RequestID(r.Context()))
-	w.WriteHeader(http.StatusNoContent)
 }
