@@ -84,6 +84,14 @@ proxy: { addresses: [{{join .Proxy}}] }
 
 # Connections that may be open at once.
 # limits: { connections: 4096, connections_per_address: 256 }
+
+# How the pages look: name, logo file, colour, a folder of own templates.
+# "gatehouse theme --help" says how to make and check one.
+# branding:
+#   product: Example
+#   logo: ./logo.svg
+#   accent: "#1c5fd4"
+#   templates: ./theme
 `))
 
 // quote leaves plain words alone and puts others in single quotes, which YAML

@@ -2,6 +2,7 @@ package page
 
 import (
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -60,6 +61,10 @@ type Login struct {
 	Cancel       bool          // show the button back to App
 }
 
+// Mismatch tells whether what was typed is at fault, so that its fields are
+// marked.
+func (v Login) Mismatch() bool { return v.Fault == FaultDenied || v.Fault == FaultRequired }
+
 // Consent asks whether an app may have what it asks for. It posts flow,
 // decision (allow, deny) and, for each optional scope that is ticked, scope to
 // /consent.
@@ -109,13 +114,21 @@ type DeviceDone struct {
 	Allowed bool
 }
 
-// Continue ends a flow: it sends the browser to Target by itself and shows a
-// link for browsers that do not follow. Target is an absolute URI that the
+// Continue ends a flow: it sends the browser to Target by itself, if that is a
+// web address, and shows a link. Target is an absolute URI that the
 // caller proved to be registered; one that could run code here is refused.
 type Continue struct {
 	Common
 	App    string
 	Target string `page:"raw"`
+}
+
+// Web tells whether the target is a web address. Browsers open another app only
+// when a person presses something, so only web addresses are gone to by
+// themselves.
+func (v Continue) Web() bool {
+	u, err := url.Parse(v.Target)
+	return err == nil && web(u)
 }
 
 // FormPost carries the answer to the app as a form (response_mode=form_post).

@@ -6,7 +6,6 @@ for (const button of document.querySelectorAll('button[data-reveal]')) {
   const show = (on) => {
     input.type = on ? 'text' : 'password';
     button.textContent = on ? button.dataset.hide : button.dataset.show;
-    button.setAttribute('aria-pressed', String(on));
   };
   button.hidden = false;
   button.addEventListener('click', () => {
