@@ -33,6 +33,12 @@ func (s *Service) Signer(ctx context.Context, algorithm string) (jose.Signer, er
 	return signer, nil
 }
 
+// Prepare makes the line of an algorithm if there is none yet, so that its keys
+// are published before anybody needs them.
+func (s *Service) Prepare(ctx context.Context, algorithm string) error {
+	return s.ensure(ctx, iam.TokenKeys, algorithm)
+}
+
 // Published are the public keys that verifiers may use now: active, pending
 // and retiring token keys, nothing else (C24).
 func (s *Service) Published() jose.KeySet {
