@@ -23,7 +23,11 @@ import (
 type ready struct {
 	Ready                                bool
 	Data, Issuer, API, Audience, Service string
-	Users                                []struct {
+	Apps                                 []struct {
+		Name, URL string
+		ID        string `json:"client_id"`
+	}
+	Users []struct {
 		Username, Password, Token string
 		Roles                     []string
 	}
@@ -66,7 +70,7 @@ func (s *syncBuffer) String() string {
 func startDev(t *testing.T, args ...string) *dev {
 	t.Helper()
 	d := &dev{t: t, log: &syncBuffer{}}
-	d.cmd = exec.Command(binary, append([]string{"dev", "--json", "--listen", "localhost:0", "--api-listen", "localhost:0"}, args...)...)
+	d.cmd = exec.Command(binary, append([]string{"dev", "--json", "--listen", "localhost:0", "--api-listen", "localhost:0", "--shop-listen", "localhost:0", "--parcels-listen", "127.0.0.1:0"}, args...)...)
 	d.cmd.Stderr = d.log
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
@@ -137,7 +141,7 @@ func tokenOf(t *testing.T, path string) string {
 
 func TestDevAsANewcomerUsesIt(t *testing.T) {
 	d := startDev(t)
-	if d.Audience != d.API || !strings.HasPrefix(d.Issuer, "http://localhost:") || len(d.Users) != 2 || len(d.Clients) != 2 || len(d.Forged) < 100 {
+	if d.Audience != d.API || !strings.HasPrefix(d.Issuer, "http://localhost:") || len(d.Users) != 2 || len(d.Clients) != 4 || len(d.Apps) != 2 || len(d.Forged) < 100 {
 		t.Fatalf("got %+v", d.ready)
 	}
 	for _, tc := range []struct {
