@@ -9,7 +9,6 @@ import (
 	"html/template"
 	"net/http"
 	"strings"
-	"time"
 
 	"golang.org/x/oauth2"
 
@@ -33,7 +32,7 @@ type appPage struct {
 	NoRead  bool // the API lets this user read nothing
 	Scopes  []string
 	Token   string // names the access token, as a log would
-	Expires string
+	Seconds int    // that it is still good for
 }
 
 // show is the page of somebody who is signed in: with the orders that the API
@@ -48,7 +47,7 @@ func (a *webApp) show(w http.ResponseWriter, r *http.Request, v *visit, notice s
 	}
 	scope, _ := token.Extra("scope").(string)
 	a.page(w, http.StatusOK, appPage{Notice: notice, Profile: v.profile, Who: v.who, Orders: orders, NoRead: forbidden,
-		Scopes: strings.Fields(scope), Token: jose.Fingerprint(token.AccessToken), Expires: token.Expiry.Sub(a.Now()).Round(time.Second).String()})
+		Scopes: strings.Fields(scope), Token: jose.Fingerprint(token.AccessToken), Seconds: int(token.Expiry.Sub(a.Now()).Seconds())})
 }
 
 // orders reads the API's orders.
