@@ -20,6 +20,7 @@ type person struct {
 	username, password string
 	client             *http.Client
 	seen               []string // headings of the pages on the way
+	body               string   // of the last page
 }
 
 func newPerson(t *testing.T, issuer, username, password string) *person {
@@ -54,6 +55,7 @@ func (p *person) opens(address string) string {
 		if failed != nil {
 			p.t.Fatal(failed)
 		}
+		p.body = string(body)
 		to := response.Header.Get("Location")
 		if m := refreshOf.FindSubmatch(body); m != nil {
 			to = html.UnescapeString(string(m[1]))
@@ -86,6 +88,17 @@ func (p *person) opens(address string) string {
 	}
 	p.t.Fatalf("the pages never end: %q", p.seen)
 	return ""
+}
+
+// ends is opens, on and on until a page is the end.
+func (p *person) ends(address string) {
+	p.t.Helper()
+	for range 10 {
+		if address = p.opens(address); address == "" {
+			return
+		}
+	}
+	p.t.Fatalf("redirects never end, the last is %s", address)
 }
 
 // fill answers the form of a page: sign in, allow, and go on.

@@ -167,6 +167,9 @@ func TestSignOnInABrowser(t *testing.T) {
 				b.looked(name)
 			}
 		}
+		b.visit(d.Issuer)
+		b.arrives("Gatehouse")
+		look("dev")
 		// Nobody is signed in anywhere: the app asks in silence, and says so.
 		b.visit(d.shop)
 		b.arrives("Lanterns")
