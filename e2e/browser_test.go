@@ -76,6 +76,9 @@ type tab struct {
 	faults []string
 }
 
+// patience is how long a step in the browser may take on a busy machine.
+const patience = 30 * time.Second
+
 // openTab opens one that is closed at the end of the test. Requests to hosts
 // other than loopback never leave: they are answered 204, which leaves the page
 // where it is, and are faults unless hosts names them.
@@ -90,10 +93,12 @@ func openTab(t *testing.T, hosts ...string) *tab {
 		t.Skip(chromium.lack)
 	}
 	ctx, cancel := chromedp.NewContext(chromium.ctx, chromedp.WithTargetID(newWindow(t)))
-	ctx, cancelTimeout := context.WithTimeout(ctx, 5*time.Minute)
-	t.Cleanup(func() { cancelTimeout(); cancel() })
+	t.Cleanup(cancel)
 	b := &tab{t: t, ctx: ctx, hosts: hosts}
 	chromedp.ListenTarget(ctx, b.listen)
+	if err := chromedp.Run(ctx); err != nil { // the first run binds the window to its context
+		t.Fatal(err)
+	}
 	b.do(fetch.Enable(), network.Enable(), log.Enable(), chromedp.ActionFunc(func(ctx context.Context) error {
 		_, err := page.AddScriptToEvaluateOnNewDocument(`addEventListener('securitypolicyviolation', (e) => console.error('CSP: ' + e.effectiveDirective + ' blocked ' + e.blockedURI))`).Do(ctx)
 		return err
@@ -170,20 +175,28 @@ func (b *tab) fault(text string) {
 	b.faults = append(b.faults, text)
 }
 
+// drain is everything that the pages did wrong since the last call.
+func (b *tab) drain() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	faults := b.faults
+	b.faults = nil
+	return faults
+}
+
 // clean fails the test for everything that the pages did since the last call.
 func (b *tab) clean(where string) {
 	b.t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, fault := range b.faults {
+	for _, fault := range b.drain() {
 		b.t.Errorf("%s: %s", where, fault)
 	}
-	b.faults = nil
 }
 
 func (b *tab) do(actions ...chromedp.Action) {
 	b.t.Helper()
-	if err := chromedp.Run(b.ctx, actions...); err != nil {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if err := chromedp.Run(ctx, actions...); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -191,7 +204,9 @@ func (b *tab) do(actions ...chromedp.Action) {
 // visit opens an address and waits until the page is there.
 func (b *tab) visit(address string) {
 	b.t.Helper()
-	if err := chromedp.Run(b.ctx, chromedp.Navigate(address)); err != nil {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if err := chromedp.Run(ctx, chromedp.Navigate(address)); err != nil {
 		b.t.Fatalf("%s: %v", address, err)
 	}
 }
@@ -199,7 +214,9 @@ func (b *tab) visit(address string) {
 // submit does what leaves the page and waits for the next one.
 func (b *tab) submit(actions ...chromedp.Action) {
 	b.t.Helper()
-	if _, err := chromedp.RunResponse(b.ctx, actions...); err != nil {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if _, err := chromedp.RunResponse(ctx, actions...); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -235,9 +252,32 @@ func value[V any](b *tab, expression string) V {
 	return v
 }
 
-// focused tells which element has the focus: its id, name or text.
+// until waits for an expression of the page to become true.
+func (b *tab) until(expression string) {
+	b.t.Helper()
+	for range int(patience / (50 * time.Millisecond)) {
+		var holds bool
+		ctx, cancel := context.WithTimeout(b.ctx, patience)
+		err := chromedp.Run(ctx, chromedp.Evaluate(expression, &holds))
+		cancel()
+		if err == nil && holds {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	b.t.Fatalf("never: %s", expression)
+}
+
+// focused tells which element has the focus: its id, name or text. Browsers
+// give the first focus with the first picture, so it is waited for.
 func (b *tab) focused() string {
 	b.t.Helper()
+	for range 20 {
+		if value[bool](b, `document.activeElement !== document.body`) {
+			break
+		}
+		b.do(chromedp.Sleep(50 * time.Millisecond))
+	}
 	return value[string](b, `(() => { const e = document.activeElement; return e.id || (e.name && e.name + '=' + e.value) || e.textContent.trim() })()`)
 }
 

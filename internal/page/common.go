@@ -114,9 +114,9 @@ func isolate(value string) string {
 // Span is a time span in words, rounded up: "5 minutes".
 func (c Common) Span(d time.Duration) (string, error) {
 	switch {
-	case d <= time.Minute:
+	case d < time.Minute:
 		return c.count("span.second", math.Ceil(max(d.Seconds(), 1)))
-	case d <= time.Hour:
+	case d < time.Hour:
 		return c.count("span.minute", math.Ceil(d.Minutes()))
 	}
 	return c.count("span.hour", math.Ceil(d.Hours()))

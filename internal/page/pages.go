@@ -188,5 +188,5 @@ func execute(t *template.Template, v any) ([]byte, error) {
 	if err := t.ExecuteTemplate(&body, "layout.html", v); err != nil {
 		return nil, err
 	}
-	return body.Bytes(), nil
+	return append(bytes.TrimSpace(body.Bytes()), '\n'), nil
 }

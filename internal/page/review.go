@@ -36,15 +36,17 @@ func tags(body string) []tag {
 // post, where its links lead.
 func parts(body string) []string {
 	var all []string
+	form := ""
 	for _, t := range tags(body) {
 		name := t.attributes["name"]
 		switch {
 		case t.name == "form":
-			all = append(all, "a form that posts to "+t.attributes["action"])
+			form = "the form that posts to " + t.attributes["action"]
+			all = append(all, form)
 		case t.name == "button" && name != "" && name != "language":
-			all = append(all, "the button "+name+"="+t.attributes["value"])
+			all = append(all, "the button "+name+"="+t.attributes["value"]+" of "+form)
 		case (t.name == "input" || t.name == "select" || t.name == "textarea") && name != "":
-			all = append(all, "the field "+name)
+			all = append(all, "the field "+name+" of "+form)
 		case t.name == "a":
 			all = append(all, "a link to "+t.attributes["href"])
 		}

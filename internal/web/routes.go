@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -99,7 +98,7 @@ func SignOn(mux *http.ServeMux, c Config) error {
 		mux.Handle(route.path, served)
 	}
 	mux.Handle("/assets/", c.Pages.Assets())
-	mux.HandleFunc("POST /csp-report", h.policyReport)
+	mux.Handle("POST /csp-report", page.Reports(c.Logger, c.Now))
 	return nil
 }
 
@@ -166,12 +165,4 @@ func (h *handler) explain(w http.ResponseWriter, r *http.Request, err error) {
 	h.Logger.LogAttrs(r.Context(), level, "page refused", slog.Int("status", known.status), slog.String("method", r.Method), slog.String("path", r.URL.Path),
 		slog.String("request_id", id), slog.String("cause", err.Error()))
 	h.Pages.Problem(w, r, known.status, page.Problem{Status: known.status, Message: known.fault, Detail: known.detail, Reference: id, AppAtFault: known.app})
-}
-
-// policyReport takes what browsers say about violations of our own policy: a
-// fault of ours, or an extension of theirs.
-func (h *handler) policyReport(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(http.MaxBytesReader(w, r.Body, 4<<10))
-	h.Logger.Debug("content security policy violated", "report", string(body), "request_id", respond.RequestID(r.Context()))
-	w.WriteHeader(http.StatusNoContent)
 }

@@ -21,6 +21,7 @@ for (const button of document.querySelectorAll('button[data-reveal]')) {
 const sent = new WeakSet();
 for (const form of document.forms) {
   form.addEventListener('submit', (event) => {
+    if (event.submitter?.formMethod === 'dialog') return; // sends nothing
     if (sent.has(form)) {
       event.preventDefault();
       return;
