@@ -121,11 +121,12 @@ func TestC31ExpiredPageInABrowser(t *testing.T) {
 		b.visit(issuer + "/account")
 		b.arrives("Sign in")
 		for _, tc := range []struct {
+			name  string
 			spoil func()
 			says  string
 		}{
-			{func() { ahead.Add(int64(61 * time.Minute)) }, "This page was open too long. Nothing was lost, try again."},
-			{func() { b.do(network.ClearBrowserCookies()) }, "Your browser sent no cookie"},
+			{"login-expired", func() { ahead.Add(int64(61 * time.Minute)) }, "This page was open too long. Nothing was lost, try again."},
+			{"login-no-cookie", func() { b.do(network.ClearBrowserCookies()) }, "Your browser sent no cookie"},
 		} {
 			tc.spoil()
 			h.fill("username", "ada")
@@ -136,7 +137,7 @@ func TestC31ExpiredPageInABrowser(t *testing.T) {
 				t.Errorf("the username is now %q", name)
 			}
 			if looks {
-				b.looked("login-again")
+				b.looked(tc.name)
 			}
 		}
 		h.fill("password", password)

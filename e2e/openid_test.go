@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,7 +22,7 @@ func fetched(folder, what string) bool {
 	lack := ""
 	if _, err := exec.LookPath("node"); err != nil {
 		lack = "no node"
-	} else if _, err := os.Stat(folder + "/node_modules/.package-lock.json"); err != nil {
+	} else if !sameFile(folder+"/package-lock.json", folder+"/node_modules/installed") {
 		if _, err := exec.LookPath("npm"); err != nil {
 			lack = "no npm"
 		} else {
@@ -29,6 +30,8 @@ func fetched(folder, what string) bool {
 			install.Dir = folder
 			if out, err := install.CombinedOutput(); err != nil {
 				lack = fmt.Sprintf("npm ci: %v: %.200s", err, out)
+			} else if lock, err := os.ReadFile(folder + "/package-lock.json"); err == nil {
+				os.WriteFile(folder+"/node_modules/installed", lock, 0o644)
 			}
 		}
 	}
@@ -36,6 +39,15 @@ func fetched(folder, what string) bool {
 		notRun = append(notRun, what+": "+lack)
 	}
 	return lack == ""
+}
+
+func sameFile(a, b string) bool {
+	first, err := os.ReadFile(a)
+	if err != nil {
+		return false
+	}
+	second, err := os.ReadFile(b)
+	return err == nil && bytes.Equal(first, second)
 }
 
 // TestOpenIDClients runs relying parties that this project did not write

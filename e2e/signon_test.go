@@ -34,7 +34,7 @@ func (b *tab) shows(text string) {
 // answers nothing.
 func (b *tab) wait(what, expression string) {
 	b.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		var holds bool
 		ctx, cancel := context.WithTimeout(b.ctx, 2*time.Second)
 		err := chromedp.Run(ctx, chromedp.Evaluate(expression, &holds))
@@ -208,7 +208,7 @@ func TestSignOnInABrowser(t *testing.T) {
 		b.shows("Read orders")
 		look("consent")
 		h.press("Deny")
-		b.shows("nothing was shared with Parcels")
+		b.arrives("Nothing was shared")
 		look("parcels-denied")
 		h.press("Sign in")
 		b.shows("Read orders")
@@ -231,6 +231,36 @@ func TestSignOnInABrowser(t *testing.T) {
 		revokeConsent(t, b, h, d)
 	})
 	d.stop(syscall.SIGINT)
+}
+
+// The other way round: in by the app of somebody else, silently in at the
+// operator's own, and out by the first.
+func TestSignOutOfTheOtherAppInABrowser(t *testing.T) {
+	d := startApps(t)
+	defer d.stop(syscall.SIGINT)
+	b := openTab(t)
+	h := mouse{b}
+	b.visit(d.parcels)
+	b.arrives("Where is my drawbridge?")
+	h.press("Sign in")
+	b.arrives("Sign in to Parcels")
+	h.fill("username", "bob")
+	h.fill("password", d.Users[1].Password)
+	h.press("Sign in")
+	b.shows("Read orders")
+	h.press("Allow")
+	b.arrives("Signed in as Bob Mason")
+	b.visit(d.shop)
+	b.arrives("Signed in as Bob Mason") // nothing was pressed
+	h.fill("item", "catapult")
+	h.press("Order")
+	b.shows("Your role may read orders, not place them")
+	b.looked("shop-forbidden")
+	b.visit(d.parcels)
+	h.press("Sign out")
+	b.arrives("Where is my drawbridge?")
+	b.signedOutOf(t, d.shop)
+	b.clean("the other way round")
 }
 
 // signedOutOf waits until an app has heard of the logout. The issuer tells it

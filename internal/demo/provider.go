@@ -106,8 +106,7 @@ type identity struct {
 	raw     string // to prove at the logout whose session it is
 }
 
-// readIDToken checks an ID token by OpenID Connect Core §3.1.3.7. An empty
-// nonce is for the answer to a refresh, which has none.
+// readIDToken checks an ID token by OpenID Connect Core §3.1.3.7.
 func (p *provider) readIDToken(ctx context.Context, raw, nonce, accessToken string) (identity, error) {
 	claims, err := p.verify(ctx, raw, "jwt")
 	if err != nil {

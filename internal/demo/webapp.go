@@ -182,7 +182,7 @@ func (a *webApp) refused(w http.ResponseWriter, at attempt, code string) {
 	case at.silent:
 		a.redirect(w, signedOutPath)
 	case code == "access_denied":
-		a.problem(w, http.StatusForbidden, "You did not sign in, so nothing was shared with "+a.Name+".")
+		a.page(w, http.StatusForbidden, appPage{Denied: true})
 	default:
 		a.problem(w, http.StatusBadGateway, "The issuer answered "+iam.Printable(code, 64)+".")
 	}

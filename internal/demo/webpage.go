@@ -24,6 +24,7 @@ var appPages = template.Must(template.ParseFS(appAssets, "assets/app.html"))
 type appPage struct {
 	App     WebApp
 	SignIn  bool   // nobody is signed in
+	Denied  bool   // the person did not want to be
 	Problem string // what went wrong instead
 	Notice  string // above the orders
 	Profile profile
