@@ -43,6 +43,7 @@ func (b *tab) wait(what, expression string) {
 			return
 		}
 	}
+	b.clean("waiting for " + what)
 	b.t.Fatalf("no %s at %s:\n%s", what, value[string](b, `location.href`), value[string](b, `document.body.innerText`))
 }
 
