@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 FUZZTIME ?= 10m
-MODULES := . guard/guardgrpc e2e e2e/vectors bench
+MODULES := . guard/guardgrpc e2e e2e/openid e2e/vectors bench
 
 .PHONY: help
 help: ## show this help

@@ -17,11 +17,15 @@ type Dev struct {
 	Issuer    string
 	API       string
 	Service   string
+	Apps      []DevApp // two: to sign in to, and to be signed in to
 	Data      string
 	Temporary bool // the folder is deleted at the end
 	Users     []DevUser
 	Tries     []Try
 }
+
+// DevApp is a demo web app.
+type DevApp struct{ Name, URL string }
 
 // DevUser is a demo user; the password is a random one of this start.
 type DevUser struct{ Name, Password, Roles string }
@@ -41,6 +45,13 @@ func (d Dev) Last() string {
 func (d Dev) Screen() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Gatehouse runs on this machine only.\n\n")
+	for i, a := range d.Apps {
+		what, say := "Open", "sign in as "+d.Users[0].Name
+		if i > 0 {
+			what, say = "then", "in without a password"
+		}
+		fmt.Fprintf(&b, "  %-9s %-24s %s: %s\n", what, a.URL, a.Name, say)
+	}
 	fmt.Fprintf(&b, "  Issuer    %-24s open it in a browser: it shows this page\n", d.Issuer)
 	fmt.Fprintf(&b, "  Demo API  %-24s guarded by package guard\n", d.API)
 	for _, u := range d.Users {
