@@ -1,10 +1,11 @@
 module github.com/gatehouse-auth/gatehouse/bench
 
-go 1.26.0
+go 1.26.4
 
 replace github.com/gatehouse-auth/gatehouse => ../
 
 require (
+	github.com/c2sp/wycheproof v0.0.0-20260902155932-3fa63dd0344a
 	github.com/gatehouse-auth/gatehouse v0.0.0-00010101000000-000000000000
 	github.com/go-jose/go-jose/v4 v4.1.9
 	github.com/golang-jwt/jwt/v5 v5.3.1

@@ -8,22 +8,25 @@ import (
 	"os"
 )
 
+// rowName picks rows of what is measured over HTTP.
+var rowName = flag.String("row", "", "over HTTP measure only rows whose name contains this, beside their floors")
+
 func main() {
-	requests := flag.Int("requests", 6000, "client_credentials requests over HTTP")
+	requests := flag.Int("requests", 4000, "requests of each round over HTTP")
 	logins := flag.Int("logins", 40, "logins of each class")
-	only := flag.String("only", "", "verify or http; both when empty")
+	only := flag.String("only", "", "verify, http or token (the token endpoint alone); all when empty")
 	flag.Parse()
 	if kind := os.Getenv(serverEnv); kind != "" {
 		serveKind(kind, flag.Args())
 	}
-	if *only != "http" {
+	if *only == "" || *only == "verify" {
 		fmt.Println("Verify, distinct tokens: parse, signature, claims")
 		verify()
 	}
 	if *only == "verify" {
 		return
 	}
-	if err := overHTTP(*requests, *logins); err != nil {
+	if err := overHTTP(*requests, *logins, *only == "token"); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

@@ -4,6 +4,9 @@ import (
 	"bufio"
 	"context"
 	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -41,12 +44,12 @@ func routes(d dev, requests int) error {
 		}
 		tokens[i] = answer.Token
 	}
-	fmt.Printf("\nA route behind a check, %d connections\n", connections)
+	var rows []*row
 	for _, s := range []struct {
 		kind, name string
 		tokens     []string
 	}{
-		{"bare", "bare server", tokens[:1]},
+		{"bare", "floor: bare server", tokens[:1]},
 		{"guard", "guard, one token (cached)", tokens[:1]},
 		{"guard-uncached", fmt.Sprintf("guard, %d tokens, all verified", distinctTokens), tokens},
 		{"golang-jwt", fmt.Sprintf("golang-jwt, %d tokens", distinctTokens), tokens},
@@ -55,30 +58,37 @@ func routes(d dev, requests int) error {
 		if err != nil {
 			return err
 		}
-		var next atomic.Int64
-		err = load(s.name, requests, pid, func(c *http.Client) error {
-			r, err := http.NewRequest("GET", address, nil)
-			if err != nil {
-				return err
-			}
-			r.Header.Set("Authorization", "Bearer "+s.tokens[int(next.Add(1))%len(s.tokens)])
-			response, err := c.Do(r)
-			if err != nil {
-				return err
-			}
-			defer response.Body.Close()
-			io.Copy(io.Discard, response.Body)
-			if response.StatusCode != http.StatusOK {
-				return fmt.Errorf("%s: %s", s.name, response.Status)
-			}
-			return nil
-		})
-		stop()
+		defer stop()
+		rows = append(rows, &row{name: s.name, pid: pid, call: withTokens(address, s.tokens)})
+	}
+	if err := measure(rows, requests); err != nil {
+		return err
+	}
+	fmt.Printf("\nA route behind a check, %d connections; the best of %d rounds\n", connections, rounds)
+	printRows(rows, rows[0].best.cpu)
+	return nil
+}
+
+// withTokens calls an address with one token after the other.
+func withTokens(address string, tokens []string) func(*http.Client) error {
+	var next atomic.Int64
+	return func(c *http.Client) error {
+		r, err := http.NewRequest("GET", address, nil)
 		if err != nil {
 			return err
 		}
+		r.Header.Set("Authorization", "Bearer "+tokens[int(next.Add(1))%len(tokens)])
+		response, err := c.Do(r)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		io.Copy(io.Discard, response.Body)
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s", response.Status)
+		}
+		return nil
 	}
-	return nil
 }
 
 // self runs this program again as a server of some kind.
@@ -113,6 +123,10 @@ func serveKind(kind string, args []string) {
 	constant := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("{}\n")) })
 	var h http.Handler = constant
 	switch kind {
+	case "bare-token":
+		h = http.HandlerFunc(bareToken)
+	case "bare-signed":
+		h = signed(http.HandlerFunc(bareToken))
 	case "guard", "guard-uncached":
 		config := guard.Config{Issuer: args[0], Audience: args[1], Logger: slog.New(slog.DiscardHandler)}
 		if kind == "guard-uncached" {
@@ -130,6 +144,28 @@ func serveKind(kind string, args []string) {
 	fmt.Println(l.Addr())
 	time.AfterFunc(5*time.Minute, func() { os.Exit(0) })
 	check(http.Serve(l, h))
+}
+
+// bareToken reads a form and answers as much as a token takes.
+func bareToken(w http.ResponseWriter, r *http.Request) {
+	if r.ParseForm() != nil || r.PostForm.Get("grant_type") == "" {
+		http.Error(w, "bad request", http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprintf(w, `{"access_token":%q,"token_type":"Bearer","expires_in":600,"scope":"orders:read"}`, strings.Repeat("x", 600))
+}
+
+// signed makes one ES256 signature for each request.
+func signed(next http.Handler) http.Handler {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(err)
+	digest := sha256.Sum256([]byte("x"))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+		check(err)
+		next.ServeHTTP(w, r)
+	})
 }
 
 // plain is what a careful user of golang-jwt writes, with the keys fetched once.

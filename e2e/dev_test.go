@@ -173,6 +173,36 @@ func TestDevAsANewcomerUsesIt(t *testing.T) {
 }
 
 // Every forged token is refused with a status, a challenge and a sentence.
+// A client that knows the API alone finds the issuer from its refusal, whatever
+// it says about where it came from (RFC 9728).
+func TestPRMFromARefusalToTheIssuer(t *testing.T) {
+	d := startDev(t, "--data", t.TempDir())
+	defer d.stop(syscall.SIGINT)
+	_, _, header := call(t, "GET", d.API+"/orders", "")
+	_, link, found := strings.Cut(header.Get("WWW-Authenticate"), `resource_metadata="`)
+	link, _, _ = strings.Cut(link, `"`)
+	if !found {
+		t.Fatalf("challenge %s", header.Get("WWW-Authenticate"))
+	}
+	request, err := http.NewRequest("GET", link, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Forwarded-Host", "evil.example")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var document struct {
+		Resource string   `json:"resource"`
+		Servers  []string `json:"authorization_servers"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&document); err != nil || document.Resource != d.Audience || len(document.Servers) != 1 || document.Servers[0] != d.Issuer {
+		t.Errorf("got %+v %v, want the audience %s and the issuer %s", document, err, d.Audience, d.Issuer)
+	}
+}
+
 func TestDevRefusesEveryForgedToken(t *testing.T) {
 	d := startDev(t)
 	names := map[string]bool{}

@@ -243,3 +243,34 @@ func TestServeBehindAProxy(t *testing.T) {
 		}
 	})
 }
+
+// An init that fails in the middle leaves nothing, so that it can be run again.
+func TestInitOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=128k,mode=0700"); err != nil {
+		notRun = append(notRun, "TestInitOnAFullDisk: cannot mount a small disk: "+err.Error())
+		return
+	}
+	defer syscall.Unmount(data, syscall.MNT_DETACH)
+	initialize := func() (string, error) {
+		out, err := exec.Command(binary, "init", dir, "--issuer", "http://localhost:8080").CombinedOutput()
+		return string(out), err
+	}
+	if out, err := initialize(); err == nil || !strings.Contains(out, "Make room") {
+		t.Errorf("on a full disk: %v %s", err, out)
+	}
+	for _, folder := range []string{dir, data} {
+		entries, err := os.ReadDir(folder)
+		if err != nil || folder == data && len(entries) != 0 || len(entries) > 1 {
+			t.Errorf("left in %s: %v %v", folder, entries, err)
+		}
+	}
+	syscall.Unmount(data, syscall.MNT_DETACH)
+	if out, err := initialize(); err != nil {
+		t.Errorf("again, with room: %v %s", err, out)
+	}
+}

@@ -71,13 +71,31 @@ func (i installation) serve() *exec.Cmd {
 // run runs an administration command, told by the environment where.
 func (i installation) run(args ...string) []byte {
 	i.t.Helper()
-	cmd := exec.Command(binary, args...)
-	cmd.Env = append(os.Environ(), "GATEHOUSE_CONFIG="+i.config)
-	out, err := cmd.CombinedOutput()
+	out, err := i.try(args...)
 	if err != nil {
 		i.t.Fatalf("%v: %v %s", args, err, out)
 	}
+	return []byte(out)
+}
+
+// stdout is run without what is said on standard error.
+func (i installation) stdout(args ...string) []byte {
+	i.t.Helper()
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(os.Environ(), "GATEHOUSE_CONFIG="+i.config)
+	out, err := cmd.Output()
+	if err != nil {
+		i.t.Fatalf("%v: %v", args, err)
+	}
 	return out
+}
+
+// try is run for commands that may fail.
+func (i installation) try(args ...string) (string, error) {
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(os.Environ(), "GATEHOUSE_CONFIG="+i.config)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 func TestServe(t *testing.T) {
@@ -137,6 +155,25 @@ func TestServe(t *testing.T) {
 	if after := kids(t, i.issuer); len(after) != 5 {
 		t.Errorf("%d keys after the wrong start", len(after))
 	}
+
+	// A blocklist that cannot be read ends the start; one that can counts for
+	// administrators too.
+	plain, err := os.ReadFile(i.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.write(i.config, string(plain)+"passwords: { blocklist: ./blocked }\n")
+	out, err = exec.Command(binary, "serve", "--config", i.config).CombinedOutput()
+	if code := err.(*exec.ExitError).ExitCode(); code != 2 || !strings.Contains(string(out), "passwords.blocklist") || !strings.Contains(string(out), "no such file") {
+		t.Errorf("%d %s", code, out)
+	}
+	i.write(filepath.Join(filepath.Dir(i.config), "blocked"), "nine purple lamps in a well\n")
+	create := exec.Command(binary, "user", "create", "ada", "--config", i.config, "--password-file", "-")
+	create.Stdin = strings.NewReader("Nine purple lamps in a well!")
+	if out, err = create.CombinedOutput(); err == nil || !strings.Contains(string(out), "this installation refuses") {
+		t.Errorf("%v %s", err, out)
+	}
+	i.write(i.config, string(plain))
 
 	// Another issuer on the same data (C2).
 	content, err := os.ReadFile(i.config)
@@ -198,4 +235,27 @@ func goroot(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// The unit of the guide is one that systemd takes, and as closed as it says.
+func TestTheUnitOfTheGuide(t *testing.T) {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		notRun = append(notRun, "docs/start/gatehouse.service: no systemd-analyze")
+		return
+	}
+	unit, err := os.ReadFile("../docs/start/gatehouse.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := strings.NewReplacer("/usr/local/bin/gatehouse", binary, "User=gatehouse", "User=daemon", "Group=gatehouse", "Group=daemon").Replace(string(unit))
+	path := filepath.Join(t.TempDir(), "gatehouse.service")
+	if err := os.WriteFile(path, []byte(here), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("systemd-analyze", "verify", path).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("verify: %v %s", err, out)
+	}
+	if out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--threshold=25", path).CombinedOutput(); err != nil {
+		t.Errorf("security: %v %s", err, out)
+	}
 }

@@ -21,6 +21,8 @@ type verified struct {
 	roles    []string
 	acr      string
 	sid      string
+	tokenID  string
+	service  bool
 	authTime time.Time
 	// key is the key that verified it (C17).
 	key jose.Key
@@ -36,11 +38,16 @@ func (c Caller) claims() jose.Claims {
 // Issuer is the `iss` claim.
 func (c Caller) Issuer() string { return c.claims().Issuer }
 
-// Subject is the `sub` claim: a user id, or the client id of a service account.
+// Subject is the `sub` claim: a user id, or the id of a service account.
 func (c Caller) Subject() string { return c.claims().Subject }
 
-// TokenID is the `jti` claim.
-func (c Caller) TokenID() string { return c.claims().ID }
+// TokenID is the `jti` claim, empty where a Profile's tokens have none.
+func (c Caller) TokenID() string {
+	if c.v == nil {
+		return ""
+	}
+	return c.v.tokenID
+}
 
 // Expires is the `exp` claim.
 func (c Caller) Expires() time.Time { return c.claims().Expires }
@@ -54,7 +61,7 @@ func (c Caller) ClientID() string {
 }
 
 // IsService tells whether a service account calls, for itself and not for a user.
-func (c Caller) IsService() bool { return c.v != nil && c.v.claims.Subject == c.v.client }
+func (c Caller) IsService() bool { return c.v != nil && c.v.service }
 
 // HasScope tells whether the token holds a scope; case matters.
 func (c Caller) HasScope(scope string) bool { return c.v != nil && slices.Contains(c.v.scopes, scope) }
@@ -112,6 +119,19 @@ type callerKey struct{}
 type attached struct {
 	caller Caller
 	by     *Guard
+}
+
+func attach(ctx context.Context, c Caller, by *Guard) context.Context {
+	return context.WithValue(ctx, callerKey{}, attached{caller: c, by: by})
+}
+
+// NewContext returns a context that carries a caller, for transports that call
+// Verify or Check themselves. It panics on the zero Caller, who is nobody.
+func NewContext(ctx context.Context, c Caller) context.Context {
+	if c.v == nil {
+		panic("guard: the zero Caller is nobody")
+	}
+	return attach(ctx, c, nil)
 }
 
 // FromContext returns the caller of a request that went through a Guard.

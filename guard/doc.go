@@ -10,6 +10,8 @@
 // type, issuer, audience and expiry are always checked, and there is no option
 // to switch one of them off. Inside a handler, FromContext tells who calls.
 //
-// Tokens are RFC 9068 access tokens, answers follow RFC 6750. Keys are found
-// by discovery and kept fresh in the background.
+// Tokens are RFC 9068 access tokens, or those of another product that a Profile
+// names; answers follow RFC 6750. Keys are found by discovery and kept fresh in
+// the background. Any makes one guard of several issuers' guards, Check serves
+// other transports than HTTP; package guardgrpc does so for gRPC.
 package guard

@@ -22,9 +22,6 @@ const (
 	defaultCacheSize = 4096
 )
 
-// accessType is the `typ` of RFC 9068 §2.1.
-const accessType = "at+jwt"
-
 // Config of a Guard. Issuer and Audience are required; the zero value of
 // everything else is the safe choice.
 type Config struct {
@@ -37,13 +34,24 @@ type Config struct {
 	KeysURL string
 	// HTTPClient fetches the keys. Nil: a client of our own with a timeout.
 	HTTPClient *http.Client
-	// Logger gets one line for each refusal. Nil: slog.Default.
+	// Logger gets one line for each refusal, and for keys that cannot be had, read
+	// or kept. Nil: slog.Default.
 	Logger *slog.Logger
 	// Leeway is how far clocks may differ: 0 means 30 seconds, at most 60.
 	Leeway time.Duration
 	// CacheSize is how many verified tokens are remembered: 0 means 4096. Every
 	// hit is checked again for expiry and for the key.
 	CacheSize int
+	// SnapshotFile keeps the issuer's keys on disk, readable by this user alone,
+	// so that a restart while the issuer is down can verify, for as long as the
+	// process before it could have. One file for each issuer, in a folder that is
+	// there. Empty: keys are in memory only.
+	SnapshotFile string
+	// CORS lets pages of other origins call the API. Zero: none.
+	CORS CORS
+	// Profile is what the issuer's tokens look like. Zero: RFC 9068, as Gatehouse
+	// issues them.
+	Profile Profile
 	// InsecureHTTPIssuer allows an issuer of plain http that is not on loopback.
 	InsecureHTTPIssuer bool
 
@@ -59,8 +67,15 @@ type Guard struct {
 	leeway   time.Duration
 	logger   *slog.Logger
 	now      func() time.Time
+	form     form
+	cors     *cors  // nil: no page of another origin
+	metadata string // where a client finds the metadata, "" when the audience is no URL
 	keys     *jwks.Cache
 	cache    *cache
+
+	// Of a guard made by Any, by issuer and in order; it has no keys of its own.
+	members map[string]*Guard
+	order   []*Guard
 }
 
 // New checks the whole Config and reports all its faults at once. It does no
@@ -69,7 +84,8 @@ func New(c Config) (*Guard, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	g := &Guard{issuer: c.Issuer, audience: c.Audience, leeway: c.Leeway, logger: c.Logger, now: c.now}
+	g := &Guard{issuer: c.Issuer, audience: c.Audience, leeway: c.Leeway, logger: c.Logger, now: c.now, form: forms[c.Profile], cors: newCORS(c.CORS)}
+	_, g.metadata, _ = locate(c.Audience)
 	if g.leeway == 0 {
 		g.leeway = defaultLeeway
 	}
@@ -80,8 +96,12 @@ func New(c Config) (*Guard, error) {
 		c.CacheSize = defaultCacheSize
 	}
 	g.cache = newCache(c.CacheSize)
+	logger := c.Logger
+	if logger == nil {
+		logger = slog.Default()
+	}
 	var err error
-	g.keys, err = jwks.New(jwks.Config{Issuer: c.Issuer, KeysURL: c.KeysURL, HTTPClient: c.HTTPClient, Now: g.now, Logger: c.Logger})
+	g.keys, err = jwks.New(jwks.Config{Issuer: c.Issuer, KeysURL: c.KeysURL, HTTPClient: c.HTTPClient, SnapshotFile: c.SnapshotFile, Now: g.now, Logger: logger})
 	if err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
 	}
@@ -110,6 +130,12 @@ func (c Config) check() error {
 	if c.CacheSize < 0 {
 		fault("CacheSize is negative")
 	}
+	if _, known := forms[c.Profile]; !known {
+		fault("Profile %d is not one of RFC9068, Auth0, Keycloak and Entra", int(c.Profile))
+	}
+	if err := c.CORS.check(); err != nil {
+		faults = append(faults, err)
+	}
 	return errors.Join(faults...)
 }
 
@@ -132,30 +158,37 @@ func loopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
-// Ready fetches the issuer's keys, for a readiness check. ErrUnavailable when
-// they cannot be had.
+// Ready fetches the issuer's keys, for a readiness check; of a guard made by
+// Any, those of every issuer. ErrUnavailable when they cannot be had.
 func (g *Guard) Ready(ctx context.Context) error {
-	if g == nil || g.keys == nil {
+	if !g.usable() {
 		return ErrUnavailable
 	}
-	if _, err := g.keys.Ready(ctx); err != nil {
-		return errors.Join(ErrUnavailable, err)
+	var faults []error
+	for _, member := range g.each() {
+		if _, err := member.keys.Ready(ctx); err != nil {
+			faults = append(faults, fmt.Errorf("%w: %w", ErrUnavailable, err))
+		}
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
 // Close ends the background work. A closed Guard must not be used any more.
 func (g *Guard) Close() error {
-	if g == nil || g.keys == nil {
+	if !g.usable() {
 		return nil
 	}
-	return g.keys.Close()
+	var faults []error
+	for _, member := range g.each() {
+		faults = append(faults, member.keys.Close())
+	}
+	return errors.Join(faults...)
 }
 
 // Verify checks a token for transports other than HTTP headers. The error is
 // one of this package's, with the reason wrapped.
 func (g *Guard) Verify(ctx context.Context, raw string) (Caller, error) {
-	if g == nil || g.keys == nil {
+	if !g.usable() {
 		return Caller{}, refuse(ErrUnavailable)
 	}
 	if raw == "" {
@@ -165,20 +198,50 @@ func (g *Guard) Verify(ctx context.Context, raw string) (Caller, error) {
 	if v, ok := g.cached(digest); ok {
 		return Caller{v}, nil
 	}
-	v, err := g.verify(ctx, raw)
+	v, err := g.verify(ctx, raw, digest)
 	if errors.Is(err, jwks.ErrUnavailable) {
-		err = errors.Join(ErrUnavailable, err)
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if err != nil {
 		return Caller{}, refuse(err)
 	}
-	g.cache.put(digest, v)
 	return Caller{v}, nil
 }
 
-// cached is a hit only if the key that verified the token is still the
-// issuer's, and the times still hold (C17). Authorization is never cached.
+// cached looks the token up with each guard that may have verified it.
 func (g *Guard) cached(digest [32]byte) (*verified, bool) {
+	if g.members == nil {
+		return g.hit(digest)
+	}
+	for _, member := range g.order {
+		if v, ok := member.hit(digest); ok {
+			return v, true
+		}
+	}
+	return nil, false
+}
+
+// verify finds the guard for the token and lets it judge.
+func (g *Guard) verify(ctx context.Context, raw string, digest [32]byte) (*verified, error) {
+	t, err := jose.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	member, err := g.pick(t)
+	if err != nil {
+		return nil, err
+	}
+	v, err := member.accept(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	member.cache.put(digest, v)
+	return v, nil
+}
+
+// hit finds a token in the cache, and counts only if the key that verified the token is still the
+// issuer's, and the times still hold (C17). Authorization is never cached.
+func (g *Guard) hit(digest [32]byte) (*verified, bool) {
 	v, ok := g.cache.get(digest)
 	if !ok {
 		return nil, false
@@ -198,15 +261,11 @@ func (g *Guard) cached(digest [32]byte) (*verified, bool) {
 	return v, true
 }
 
-// verify is the whole acceptance of RFC 9068 §4. The header and the claims are
+// accept is the whole acceptance of RFC 9068 §4, or of the profile. The header and the claims are
 // compared with what we expect before an unknown kid may cause a fetch, so
 // that garbage costs the issuer nothing; a signature that can be checked is
 // judged before anything the unsigned text says.
-func (g *Guard) verify(ctx context.Context, raw string) (*verified, error) {
-	t, err := jose.Parse(raw)
-	if err != nil {
-		return nil, err
-	}
+func (g *Guard) accept(ctx context.Context, t jose.Token) (*verified, error) {
 	s, err := g.keys.Ready(ctx)
 	if err != nil {
 		return nil, err
@@ -221,7 +280,7 @@ func (g *Guard) verify(ctx context.Context, raw string) (*verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	expect := jose.Expect{Type: accessType, Issuer: g.issuer, Audience: g.audience, Now: g.now(), Leeway: g.leeway}
+	expect := jose.Expect{Type: g.form.expected(t.Type()), Issuer: g.issuer, Audience: g.audience, Now: g.now(), Leeway: g.leeway}
 	if err := expect.Check(t, claims); err != nil {
 		return nil, err
 	}
@@ -236,42 +295,5 @@ func (g *Guard) verify(ctx context.Context, raw string) (*verified, error) {
 			return nil, err
 		}
 	}
-	return read(claims, key)
-}
-
-// read takes the claims of RFC 9068 §2.2 and of the contract (C3). A claim of
-// the wrong type refuses the token: half a token is no token.
-func read(claims jose.Claims, key jose.Key) (*verified, error) {
-	v := &verified{claims: claims, key: key}
-	// A token that is bound to a key proves nothing to whoever does not check
-	// the proof (C9).
-	if claims.Has("cnf") {
-		return nil, fmt.Errorf("%w: cnf: tokens bound to a key are not supported", jose.ErrClaim)
-	}
-	for _, p := range []struct {
-		name     string
-		into     *string
-		required bool
-	}{{"client_id", &v.client, true}, {"acr", &v.acr, false}, {"sid", &v.sid, false}} {
-		var err error
-		if *p.into, err = claims.String(p.name); err != nil {
-			return nil, err
-		}
-		if p.required && *p.into == "" {
-			return nil, fmt.Errorf("%w: %s is missing", jose.ErrClaim, p.name)
-		}
-	}
-	if claims.Subject == "" || claims.ID == "" || !claims.Has("iat") {
-		return nil, fmt.Errorf("%w: sub, jti and iat are required", jose.ErrClaim)
-	}
-	scope, err := claims.String("scope")
-	if err != nil {
-		return nil, err
-	}
-	v.scopes = strings.Fields(scope)
-	if v.roles, err = claims.Strings("roles"); err != nil {
-		return nil, err
-	}
-	v.authTime, err = claims.Time("auth_time")
-	return v, err
+	return g.form.readAll(claims, key, g.audience)
 }

@@ -41,6 +41,13 @@ func (r Rule) check() {
 	}
 }
 
+// checked is a copy that nobody can change any more.
+func (r Rule) checked() Rule {
+	r.check()
+	r.Scopes, r.Roles = slices.Clone(r.Scopes), slices.Clone(r.Roles)
+	return r
+}
+
 // strengths of a login, weakest first.
 var strengths = []string{"pwd", "mfa", "phr"}
 
@@ -55,10 +62,12 @@ func (g *Guard) Authenticated() func(http.Handler) http.Handler { return g.Enfor
 
 // Enforce lets requests through that satisfy the whole rule.
 func (g *Guard) Enforce(rule Rule) func(http.Handler) http.Handler {
-	rule.check()
-	rule.Scopes, rule.Roles = slices.Clone(rule.Scopes), slices.Clone(rule.Roles)
+	rule = rule.checked()
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if g != nil && g.cors.open(w, r) {
+				return
+			}
 			caller, err := g.caller(r)
 			if err == nil {
 				err = g.allow(caller, rule)
@@ -67,8 +76,7 @@ func (g *Guard) Enforce(rule Rule) func(http.Handler) http.Handler {
 				g.answer(w, r, rule, err)
 				return
 			}
-			ctx := context.WithValue(r.Context(), callerKey{}, attached{caller: caller, by: g})
-			next.ServeHTTP(w, r.WithContext(ctx))
+			next.ServeHTTP(w, r.WithContext(attach(r.Context(), caller, g)))
 		})
 	}
 }
@@ -76,10 +84,13 @@ func (g *Guard) Enforce(rule Rule) func(http.Handler) http.Handler {
 // Protect guards a whole mux: every request needs a valid token, but those
 // that match one of the public patterns, written exactly as they are in the
 // mux ("GET /healthz"). A pattern with a typing error matches nothing, so its
-// route stays closed.
+// route stays closed. It answers the preflights of the whole mux.
 func (g *Guard) Protect(mux *http.ServeMux, public ...string) http.Handler {
 	guarded := g.Authenticated()(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g != nil && g.cors.open(w, r) {
+			return
+		}
 		if _, pattern := mux.Handler(r); pattern != "" && slices.Contains(public, pattern) {
 			mux.ServeHTTP(w, r)
 			return
@@ -93,9 +104,14 @@ func (g *Guard) caller(r *http.Request) (Caller, error) {
 	if a, ok := r.Context().Value(callerKey{}).(attached); ok && g != nil && a.by == g {
 		return a.caller, nil
 	}
-	raw, err := oauth.ParseBearer(r.Header.Values("Authorization"))
+	return g.bearer(r.Context(), r.Header.Values("Authorization"))
+}
+
+// bearer verifies the one token in the values of an Authorization header.
+func (g *Guard) bearer(ctx context.Context, authorization []string) (Caller, error) {
+	raw, err := oauth.ParseBearer(authorization)
 	if errors.Is(err, oauth.ErrNoToken) {
-		if g == nil || g.keys == nil {
+		if !g.usable() {
 			return Caller{}, refuse(ErrUnavailable)
 		}
 		return Caller{}, ErrNoToken
@@ -103,13 +119,39 @@ func (g *Guard) caller(r *http.Request) (Caller, error) {
 	if err != nil {
 		return Caller{}, err
 	}
-	return g.Verify(r.Context(), raw)
+	return g.Verify(ctx, raw)
+}
+
+// Check is Enforce for other transports, such as gRPC (package guardgrpc): the
+// function it returns takes all values of a request's Authorization header or
+// metadata, verifies the one token in them, and holds its caller against the
+// whole rule. Refusals go to the log. An error is one of this package's; its
+// text may be shown to the caller. Check panics as Enforce does.
+func (g *Guard) Check(rule Rule) func(ctx context.Context, authorization []string) (Caller, error) {
+	rule = rule.checked()
+	return func(ctx context.Context, authorization []string) (Caller, error) {
+		caller, err := g.bearer(ctx, authorization)
+		if err == nil {
+			err = g.allow(caller, rule)
+		}
+		if err == nil {
+			return caller, nil
+		}
+		g.log(ctx, authorization, err, requestID())
+		var malformed *oauth.Error
+		if errors.As(err, &malformed) {
+			err = &refused{kind: ErrInvalid, reason: "request", sentence: malformed.Description, cause: err}
+		}
+		return Caller{}, err
+	}
 }
 
 // stepUp says that the login behind a token is too old or too weak (RFC 9470).
+// It is an ErrForbidden.
 type stepUp struct{ sentence string }
 
-func (e *stepUp) Error() string { return e.sentence }
+func (e *stepUp) Error() string { return ErrForbidden.Error() + ": " + e.sentence }
+func (e *stepUp) Unwrap() error { return ErrForbidden }
 
 // allow is authorization, decided for every request anew.
 func (g *Guard) allow(c Caller, rule Rule) error {
@@ -137,6 +179,9 @@ func (g *Guard) answer(w http.ResponseWriter, r *http.Request, rule Rule, err er
 	status, challenge := classify(err)
 	if status == http.StatusForbidden || status == http.StatusUnauthorized {
 		challenge.Scope = strings.Join(rule.Scopes, " ")
+		if g != nil {
+			challenge.ResourceMetadata = g.metadata
+		}
 	}
 	if challenge.Code == oauth.CodeInsufficientUserAuth {
 		challenge.ACRValues = rule.ACR
@@ -144,8 +189,8 @@ func (g *Guard) answer(w http.ResponseWriter, r *http.Request, rule Rule, err er
 			challenge.MaxAge = strconv.FormatInt(int64(rule.MaxAge/time.Second), 10)
 		}
 	}
-	id := strings.ToLower(rand.Text())[:16]
-	g.log(r, err, id)
+	id := requestID()
+	g.log(r.Context(), r.Header.Values("Authorization"), err, id)
 	h := w.Header()
 	if status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "1")
@@ -199,7 +244,9 @@ func codeOf(c oauth.Challenge) string {
 	return c.Code
 }
 
-func (g *Guard) log(r *http.Request, err error, id string) {
+func requestID() string { return strings.ToLower(rand.Text())[:16] }
+
+func (g *Guard) log(ctx context.Context, authorization []string, err error, id string) {
 	if g == nil || errors.Is(err, ErrNoToken) {
 		return
 	}
@@ -209,10 +256,14 @@ func (g *Guard) log(r *http.Request, err error, id string) {
 	}
 	reason, cause := "request", err
 	var why *refused
-	if errors.As(err, &why) {
+	var weak *stepUp
+	switch {
+	case errors.As(err, &why):
 		reason, cause = why.reason, why.cause
+	case errors.As(err, &weak):
+		reason = "login"
 	}
-	token, _ := oauth.ParseBearer(r.Header.Values("Authorization"))
-	logger.LogAttrs(r.Context(), slog.LevelInfo, "token refused", slog.String("reason", reason), slog.String("cause", fmt.Sprint(cause)),
+	token, _ := oauth.ParseBearer(authorization)
+	logger.LogAttrs(ctx, slog.LevelInfo, "token refused", slog.String("reason", reason), slog.String("cause", fmt.Sprint(cause)),
 		slog.String("token", jose.Fingerprint(token)), slog.String("request_id", id))
 }

@@ -301,7 +301,7 @@ func ExampleGuard_Require() {
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, httptest.NewRequest("GET", "/orders", nil))
 	fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))
-	// Output: 401 Bearer realm="api", scope="orders:read"
+	// Output: 401 Bearer realm="api", scope="orders:read", resource_metadata="https://orders.example.com/.well-known/oauth-protected-resource"
 }
 
 func BenchmarkVerifyCached(b *testing.B) {

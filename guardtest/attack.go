@@ -2,6 +2,8 @@ package guardtest
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,7 +29,8 @@ type Except string
 // The valid token must be accepted, before and after, and the request without
 // a token must be refused: otherwise the route is public and nothing can be
 // said about it. A panic or a server error is a failure too, because a crash is
-// not a refusal.
+// not a refusal, and so is no answer within ten seconds: the request is then
+// cancelled and left behind.
 //
 // The handler may verify with guard or with any other library, as long as it
 // trusts this issuer (URL, with RFC 8414 discovery) and the token's audience.
@@ -64,7 +67,7 @@ func (f finding) String() string {
 }
 
 func (i *Issuer) attack(handler http.Handler, request *http.Request, token Token, except []Except) report {
-	target, err := newTarget(handler, request)
+	target, err := newTarget(handler, request, i.patience)
 	if err != nil {
 		return report{broken: err.Error()}
 	}
@@ -117,12 +120,13 @@ func (i *Issuer) forge(valid string, token Token) ([]forge.Token, error) {
 type target struct {
 	handler  http.Handler
 	request  *http.Request
+	patience time.Duration
 	body     []byte
 	accepted int // the status of a valid token
 }
 
-func newTarget(handler http.Handler, request *http.Request) (*target, error) {
-	t := &target{handler: handler, request: request}
+func newTarget(handler http.Handler, request *http.Request, patience time.Duration) (*target, error) {
+	t := &target{handler: handler, request: request, patience: patience}
 	if request.Body == nil {
 		return t, nil
 	}
@@ -135,23 +139,51 @@ func newTarget(handler http.Handler, request *http.Request) (*target, error) {
 
 func (t *target) send(raw string) (int, error) { return t.authorize("Bearer " + raw) }
 
+// What is no answer.
+var (
+	errSlow  = errors.New("no answer in time")
+	errEnded = errors.New("the handler ended its goroutine")
+)
+
+type answer struct {
+	status int
+	err    error
+}
+
 // authorize calls the handler with a fresh copy of the request. A panic is an
-// error.
+// error, and so is an answer that does not come.
 func (t *target) authorize(authorization string) (status int, err error) {
-	r := t.request.Clone(t.request.Context())
+	ctx, cancel := context.WithTimeout(t.request.Context(), t.patience)
+	defer cancel()
+	r := t.request.Clone(ctx)
 	r.Body = io.NopCloser(bytes.NewReader(t.body))
 	r.Header.Del("Authorization")
 	if authorization != "" {
 		r.Header.Set("Authorization", authorization)
 	}
-	w := httptest.NewRecorder()
+	answered := make(chan answer, 1)
+	go t.call(r, answered)
+	select {
+	case a := <-answered:
+		if ctx.Err() == nil {
+			return a.status, a.err
+		}
+	case <-ctx.Done():
+	}
+	return 0, errSlow
+}
+
+func (t *target) call(r *http.Request, answered chan<- answer) {
+	a := answer{err: errEnded}
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			a.err = fmt.Errorf("panic: %v", p)
 		}
+		answered <- a
 	}()
+	w := httptest.NewRecorder()
 	t.handler.ServeHTTP(w, r)
-	return w.Code, nil
+	a = answer{status: w.Code}
 }
 
 // takes tells whether a status is an answer like that to the valid token.
@@ -159,6 +191,8 @@ func (t *target) takes(status int) bool { return status/100 == t.accepted/100 }
 
 func (t *target) judge(status int, err error) (string, bool) {
 	switch {
+	case errors.Is(err, errSlow):
+		return fmt.Sprintf("not answered within %s: it costs the handler more than it may", t.patience), true
 	case err != nil:
 		return "the handler crashed (" + err.Error() + ")", true
 	case t.takes(status):

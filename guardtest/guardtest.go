@@ -23,8 +23,9 @@ import (
 
 // Issuer is an authorization server on loopback for one test.
 type Issuer struct {
-	t      testing.TB
-	server *httptest.Server
+	t        testing.TB
+	server   *httptest.Server
+	patience time.Duration // with each answer of an attacked handler
 
 	mu       sync.Mutex
 	signer   jose.Signer
@@ -35,7 +36,7 @@ type Issuer struct {
 // NewIssuer starts an issuer with an ES256 key. It ends with the test.
 func NewIssuer(t testing.TB) *Issuer {
 	t.Helper()
-	i := &Issuer{t: t}
+	i := &Issuer{t: t, patience: 10 * time.Second}
 	i.Rotate()
 	i.server = httptest.NewServer(http.HandlerFunc(i.serve))
 	t.Cleanup(i.server.Close)

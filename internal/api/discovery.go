@@ -49,10 +49,10 @@ func (h handler) healthz(w http.ResponseWriter, _ *http.Request) error {
 
 func (h handler) readyz(w http.ResponseWriter, r *http.Request) error {
 	if err := h.records.Ping(r.Context()); err != nil {
-		return oauth.Refuse(oauth.CodeTemporarilyUnavailable, "The database does not answer.").Because(err)
+		return oauth.Refuse(oauth.CodeTemporarilyUnavailable, "The database cannot be read or written. The log says why.").Because(err)
 	}
-	if h.keys.Published().Len() == 0 {
-		return oauth.Refuse(oauth.CodeTemporarilyUnavailable, "There is no signing key.")
+	if err := h.keys.Ready(r.Context()); err != nil {
+		return oauth.Refuse(oauth.CodeTemporarilyUnavailable, "The signing keys cannot be used. The log says why.").Because(err)
 	}
 	return respond.JSON(w, http.StatusOK, map[string]string{"status": "ready"})
 }

@@ -13,8 +13,11 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-// published is the key set that verifiers may use now.
-type published interface{ Published() jose.KeySet }
+// published is the key set that verifiers may use now, and whether its keys sign.
+type published interface {
+	Published() jose.KeySet
+	Ready(ctx context.Context) error
+}
 
 // records tells whether the store answers, which scopes exist, and which
 // origins any client allows.

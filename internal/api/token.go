@@ -94,7 +94,7 @@ func (h handler) challenge(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result, err := h.logins.Password(r.Context(), client.ID, request.Username, request.Password)
+	result, err := h.logins.Password(r.Context(), login.Attempt{Username: request.Username, Password: request.Password, Address: respond.Address(r), Client: client.ID})
 	if err != nil {
 		return loginRefusal(err)
 	}
@@ -106,7 +106,10 @@ func (h handler) challenge(w http.ResponseWriter, r *http.Request) error {
 }
 
 func loginRefusal(err error) error {
+	var throttled *login.Throttled
 	switch {
+	case errors.As(err, &throttled):
+		return oauth.TooMany(throttled.Wait, throttled.Sentence()).Because(err)
 	case errors.Is(err, login.ErrDenied):
 		return oauth.Refuse(oauth.CodeAccessDenied, "That username and password don't match.").Because(err)
 	case errors.Is(err, login.ErrBusy):

@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"sync"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -79,12 +80,25 @@ func (a *app) enter(ctx context.Context, work func(context.Context, office) erro
 	if err != nil {
 		return err
 	}
-	passwords := login.NewPasswords()
+	passwords := login.NewPasswordsWith(login.PasswordConfig{Blocklist: sync.OnceValues(a.blocklist)})
 	service, err := directory.New(directory.Config{APIs: db, Roles: db, Users: db, Clients: db, Passwords: passwords})
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
 	return errors.Join(work(ctx, office{db: db, directory: service, actor: actor()}), db.Close())
+}
+
+// blocklist is the one of the configuration file, if one is named. It is read
+// only when a password is chosen: a large one takes seconds.
+func (a *app) blocklist() (*login.Blocklist, error) {
+	if a.data != "" {
+		return nil, nil
+	}
+	settings, err := a.settings()
+	if err != nil {
+		return nil, err
+	}
+	return openBlocklist(settings)
 }
 
 // actor names who ran the command, for the journal.

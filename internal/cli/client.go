@@ -181,30 +181,27 @@ func (a *app) serviceAccountCreate() *cobra.Command {
 }
 
 func (a *app) clientList(k kind) *cobra.Command {
-	var after string
-	var limit int
 	c := &cobra.Command{
-		Use: "list", Short: "List by id", Args: cobra.NoArgs,
+		Use: "list", Short: "List by id, a page at a time", Args: cobra.NoArgs,
 		Example: fmt.Sprintf("  gatehouse %s list\n  gatehouse %s list --json", k.noun, k.noun),
-		RunE: func(c *cobra.Command, _ []string) error {
-			return a.enter(c.Context(), func(ctx context.Context, o office) error {
-				found, more, err := k.page(ctx, o, iam.ClientID(after), limit)
-				if err != nil {
-					return err
-				}
-				rows := [][]string{}
-				for _, c := range found {
-					rows = append(rows, []string{string(c.ID), string(c.Type), strings.Join(append(c.Roles, c.Scopes...), " "), authCell(c), state(c.Disabled)})
-				}
-				if more {
-					fmt.Fprintf(a.Err, "There may be more: --after %s\n", found[len(found)-1].ID)
-				}
-				return a.table(found, []string{"ID", "TYPE", "ROLES AND SCOPES", "AUTH", "STATE"}, rows)
-			})
-		},
 	}
-	c.Flags().StringVar(&after, "after", "", "begin after this id")
-	c.Flags().IntVar(&limit, "limit", 100, "how many at most")
+	after, limit := page(c, "id")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return a.enter(c.Context(), func(ctx context.Context, o office) error {
+			found, more, err := k.page(ctx, o, iam.ClientID(*after), int(*limit))
+			if err != nil {
+				return err
+			}
+			rows := [][]string{}
+			for _, c := range found {
+				rows = append(rows, []string{string(c.ID), string(c.Type), strings.Join(append(c.Roles, c.Scopes...), " "), authCell(c), state(c.Disabled)})
+			}
+			if more {
+				fmt.Fprintf(a.Err, "There may be more: --after %s\n", found[len(found)-1].ID)
+			}
+			return a.table(found, []string{"ID", "TYPE", "ROLES AND SCOPES", "AUTH", "STATE"}, rows)
+		})
+	}
 	return c
 }
 

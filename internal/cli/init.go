@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -102,6 +103,9 @@ func (a *app) init(ctx context.Context, dir string, d config.Draft) error {
 	if entries, err := os.ReadDir(p.Data); err == nil && len(entries) > 0 {
 		return usagef("the data folder %s is not empty. Name a new one with --data", p.Data)
 	}
+	if err := settings.KeyEncryptionKey.Outside(p.Data); err != nil {
+		return &usage{err.Error()}
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -109,14 +113,29 @@ func (a *app) init(ctx context.Context, dir string, d config.Draft) error {
 	if err != nil {
 		return err
 	}
-	if p.SetupCode, err = furnish(ctx, settings, kek); err != nil {
-		return errors.Join(err, os.Remove(p.KeyFile))
+	p.SetupCode, err = furnish(ctx, settings, kek)
+	if err == nil {
+		// The configuration comes last: where it lies, everything is ready.
+		err = os.WriteFile(p.Config, text, 0o600)
 	}
-	// The configuration comes last: where it lies, everything is ready.
-	if err := os.WriteFile(p.Config, text, 0o600); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, p.undo())
 	}
 	return a.showPrepared(p)
+}
+
+// undo removes what an init made that did not come to its end, so that it can
+// be run again. None of it was there before.
+func (p prepared) undo() error {
+	faults := []error{os.RemoveAll(p.Config), os.RemoveAll(p.KeyFile)}
+	made, err := os.ReadDir(p.Data)
+	for _, file := range made {
+		faults = append(faults, os.RemoveAll(filepath.Join(p.Data, file.Name())))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(append(faults, err)...)
 }
 
 // listenFor is the port of the issuer on all addresses, or on loopback alone

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/demo"
 	"github.com/gatehouse-auth/gatehouse/internal/dial"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
+	"github.com/gatehouse-auth/gatehouse/internal/login"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
 )
 
@@ -62,9 +63,13 @@ func (a *app) serve(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	blocklist, err := openBlocklist(settings)
+	if err != nil {
+		return err
+	}
 	logger := slog.New(slog.NewTextHandler(a.Err, nil))
 	parts, err := server.Assemble(c.Context(), server.Config{
-		Issuer: settings.Issuer, Dir: settings.Data, KEKs: keks, Proxies: proxies(settings), Logger: logger,
+		Issuer: settings.Issuer, Dir: settings.Data, KEKs: keks, Proxies: proxies(settings), Logger: logger, Blocklist: blocklist,
 		PublishAhead: keys.DefaultPublishAhead, RotateEvery: time.Duration(settings.Keys.RotateEvery),
 		Outgoing: dial.Config{Ports: settings.Outgoing.Ports, Networks: settings.Outgoing.Prefixes()},
 	})
@@ -85,6 +90,9 @@ func (a *app) serve(c *cobra.Command) error {
 func keyEncryptionKeys(ctx context.Context, settings config.Config) ([]keys.KEK, error) {
 	var keks []keys.KEK
 	for _, source := range append([]config.KeySource{settings.KeyEncryptionKey}, settings.OldKeyEncryptionKeys...) {
+		if err := source.Outside(settings.Data); err != nil {
+			return nil, &usage{err.Error()}
+		}
 		raw, err := source.Read(ctx)
 		if err != nil {
 			return nil, err
@@ -96,6 +104,18 @@ func keyEncryptionKeys(ctx context.Context, settings config.Config) ([]keys.KEK,
 		keks = append(keks, kek)
 	}
 	return keks, nil
+}
+
+// openBlocklist reads the operator's list of passwords to refuse; nil: none.
+func openBlocklist(settings config.Config) (*login.Blocklist, error) {
+	if settings.Passwords.Blocklist == "" {
+		return nil, nil
+	}
+	list, err := login.OpenBlocklist(settings.Passwords.Blocklist)
+	if err != nil {
+		return nil, usagef("passwords.blocklist: %s", err)
+	}
+	return list, nil
 }
 
 func proxies(settings config.Config) []netip.Prefix {
@@ -123,7 +143,7 @@ func listen(settings config.Config, parts *server.Parts, keks []keys.KEK, logger
 	case settings.TLS.ACME.Given():
 		return parts.ListenACME(listener, server.ACME{Email: settings.TLS.ACME.Email, Directory: settings.TLS.ACME.Directory}, keks)
 	case settings.TLS.Cert != "":
-		return server.ListenTLS(listener, settings.TLS.Cert, settings.TLS.Key)
+		return server.ListenTLS(listener, settings.TLS.Cert, settings.TLS.Key, logger)
 	}
 	return listener, nil
 }

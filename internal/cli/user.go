@@ -19,7 +19,7 @@ func (a *app) userCommand() *cobra.Command {
 		Example: `  gatehouse user create ada --email ada@example.com --role editor
   gatehouse user disable ada`,
 	})
-	c.AddCommand(a.userCreate(), a.userList(), shower(a, "user", func(ctx context.Context, o office, name string) (withPassword, error) {
+	c.AddCommand(a.userCreate(), a.userImport(), a.userList(), shower(a, "user", func(ctx context.Context, o office, name string) (withPassword, error) {
 		u, err := o.directory.FindUser(ctx, name)
 		return withPassword{User: u}, err
 	}, a.showUser), a.userEdit(),
@@ -53,16 +53,18 @@ func (a *app) userCreate() *cobra.Command {
 	var p person
 	var u iam.User
 	var attributes []string
-	var file string
+	var file, hashFile string
 	c := &cobra.Command{
 		Use: "create USERNAME", Short: "Create a user", Args: cobra.ExactArgs(1),
 		Long: `Create a user. On a terminal the password is asked for twice and not shown;
 Enter accepts a generated passphrase, which is shown once. Elsewhere the
 password comes from --password-file, or a passphrase is generated and printed
-once.`,
+once. --password-hash-file takes the hash of another system instead; see
+"gatehouse user import --help" for many users.`,
 		Example: `  gatehouse user create ada --email ada@example.com --role editor
   gatehouse user create bob --password-file - < password.txt
-  gatehouse user create eve --attribute tenant=t1 --json`,
+  gatehouse user create eve --attribute tenant=t1 --json
+  gatehouse user create fay --password-hash-file bcrypt.txt`,
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			u.Username = args[0]
 			if err := p.apply(c, &u); err != nil {
@@ -72,6 +74,9 @@ once.`,
 				return err
 			}
 			return a.enter(c.Context(), func(ctx context.Context, o office) error {
+				if hashFile != "" {
+					return a.createWithHash(ctx, o, u, hashFile)
+				}
 				password, generated, err := a.choosePassword(o.directory, u, file)
 				if err != nil {
 					return err
@@ -94,7 +99,21 @@ once.`,
 	c.Flags().StringArrayVar(&u.Roles, "role", nil, "a role that the user holds, beside the default ones (repeatable)")
 	c.Flags().StringArrayVar(&attributes, "attribute", nil, "an attribute, as NAME=VALUE (repeatable)")
 	c.Flags().StringVar(&file, "password-file", "", "file with the password, - for standard input")
+	c.Flags().StringVar(&hashFile, "password-hash-file", "", "file with a password hash of another system, - for standard input")
+	c.MarkFlagsMutuallyExclusive("password-file", "password-hash-file")
 	return c
+}
+
+func (a *app) createWithHash(ctx context.Context, o office, u iam.User, file string) error {
+	hash, err := a.readPassword(file)
+	if err != nil {
+		return err
+	}
+	created, err := o.directory.CreateUserWithHash(ctx, o.actor, u, hash)
+	if err != nil {
+		return err
+	}
+	return a.showUser(withPassword{User: created})
 }
 
 func parseAttributes(flags []string) (map[string]string, error) {
@@ -110,30 +129,27 @@ func parseAttributes(flags []string) (map[string]string, error) {
 }
 
 func (a *app) userList() *cobra.Command {
-	var after string
-	var limit int
 	c := &cobra.Command{
-		Use: "list", Short: "List users by name", Args: cobra.NoArgs,
+		Use: "list", Short: "List users by name, a page at a time", Args: cobra.NoArgs,
 		Example: "  gatehouse user list\n  gatehouse user list --after ada --limit 10 --json",
-		RunE: func(c *cobra.Command, _ []string) error {
-			return a.enter(c.Context(), func(ctx context.Context, o office) error {
-				users, err := o.db.Users(ctx, after, limit)
-				if err != nil {
-					return err
-				}
-				rows := [][]string{}
-				for _, u := range users {
-					rows = append(rows, []string{u.Username, string(u.ID), strings.Join(u.Roles, " "), state(u.Disabled)})
-				}
-				if len(users) == limit {
-					fmt.Fprintf(a.Err, "There may be more: --after %s\n", users[len(users)-1].Username)
-				}
-				return a.table(users, []string{"USERNAME", "ID", "ROLES", "STATE"}, rows)
-			})
-		},
 	}
-	c.Flags().StringVar(&after, "after", "", "begin after this username")
-	c.Flags().IntVar(&limit, "limit", 100, "how many at most")
+	after, limit := page(c, "username")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return a.enter(c.Context(), func(ctx context.Context, o office) error {
+			users, err := o.db.Users(ctx, *after, int(*limit))
+			if err != nil {
+				return err
+			}
+			rows := [][]string{}
+			for _, u := range users {
+				rows = append(rows, []string{u.Username, string(u.ID), strings.Join(u.Roles, " "), state(u.Disabled)})
+			}
+			if len(users) == int(*limit) {
+				fmt.Fprintf(a.Err, "There may be more: --after %s\n", users[len(users)-1].Username)
+			}
+			return a.table(users, []string{"USERNAME", "ID", "ROLES", "STATE"}, rows)
+		})
+	}
 	return c
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -102,4 +103,32 @@ func shower[T any](a *app, noun string, read func(context.Context, office, strin
 			})
 		},
 	}
+}
+
+// maxPage bounds one page of a list.
+const maxPage = 1000
+
+// pageLimit is how many rows a page of a list may have.
+type pageLimit int
+
+func (l *pageLimit) String() string { return strconv.Itoa(int(*l)) }
+func (l *pageLimit) Type() string   { return "int" }
+
+// Set refuses what would be no page at all, or everything at once.
+func (l *pageLimit) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxPage {
+		return fmt.Errorf("it must be a number from 1 to %d", maxPage)
+	}
+	*l = pageLimit(n)
+	return nil
+}
+
+// page adds the flags of a list that is read by key.
+func page(c *cobra.Command, key string) (after *string, limit *pageLimit) {
+	after, limit = new(string), new(pageLimit)
+	*limit = 100
+	c.Flags().StringVar(after, "after", "", "begin after this "+key)
+	c.Flags().Var(limit, "limit", fmt.Sprintf("how many at most, up to %d", maxPage))
+	return after, limit
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
 
 // Config of an installation.
@@ -40,6 +42,8 @@ type Config struct {
 	Keys Keys `yaml:"keys"`
 	// Limits bound what strangers can make this server hold.
 	Limits Limits `yaml:"limits"`
+	// Passwords says what new passwords must not be.
+	Passwords Passwords `yaml:"passwords"`
 	// Outgoing says where addresses that clients name may lead.
 	Outgoing Outgoing `yaml:"outgoing"`
 
@@ -83,6 +87,12 @@ type Proxy struct {
 type Keys struct {
 	// RotateEvery is how long a key signs before the next one takes over; 0: 30 days.
 	RotateEvery Duration `yaml:"rotate_every"`
+}
+
+// Passwords are rules beside those that are built in.
+type Passwords struct {
+	// Blocklist is a file with one known password in each line.
+	Blocklist string `yaml:"blocklist"`
 }
 
 // Limits of the listener; 0 stands for the default.
@@ -145,6 +155,9 @@ type KeySource struct {
 	Command    []string `yaml:"command"`
 }
 
+// maxFault bounds, in characters, what a fault repeats of the file.
+const maxFault = 256
+
 // maxFileBytes bounds a configuration file.
 const maxFileBytes = 1 << 20
 
@@ -171,7 +184,11 @@ func Parse(path string, content []byte, environment func(string) string) (Config
 	decoder.KnownFields(true)
 	var wrong *yaml.TypeError
 	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) && !errors.As(err, &wrong) {
-		return Config{}, fmt.Errorf("%s: %s", path, strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", ""))
+		return Config{}, fmt.Errorf("%s: %s", path, iam.Printable(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", ""), maxFault))
+	}
+	var second yaml.Node
+	if err := decoder.Decode(&second); err == nil {
+		return Config{}, fmt.Errorf("%s:%d: a second document begins here; the settings are one", path, second.Line)
 	}
 	var document yaml.Node
 	if yaml.Unmarshal(content, &document) == nil && len(document.Content) > 0 {
@@ -203,7 +220,7 @@ func (c Config) misread(wrong *yaml.TypeError) error {
 			line, what = "0", text
 		}
 		what = unknownField.ReplaceAllString(what, "there is no setting $1")
-		faults = append(faults, fmt.Errorf("%s:%s: %s", c.path, line, what))
+		faults = append(faults, fmt.Errorf("%s:%s: %s", c.path, line, iam.Printable(what, maxFault)))
 	}
 	return errors.Join(faults...)
 }
@@ -224,7 +241,7 @@ func collectLines(node *yaml.Node, prefix string, into map[string]int) {
 // resolve makes paths relative to the file, not to where the command runs.
 func (c *Config) resolve() {
 	dir := filepath.Dir(c.path)
-	paths := []*string{&c.Data, &c.TLS.Cert, &c.TLS.Key, &c.KeyEncryptionKey.File}
+	paths := []*string{&c.Data, &c.TLS.Cert, &c.TLS.Key, &c.KeyEncryptionKey.File, &c.Passwords.Blocklist}
 	for i := range c.OldKeyEncryptionKeys {
 		paths = append(paths, &c.OldKeyEncryptionKeys[i].File)
 	}
@@ -242,7 +259,7 @@ func (c Config) check() error {
 		if line := c.lines[name]; line > 0 {
 			where = fmt.Sprintf("%s:%d", c.path, line)
 		}
-		faults = append(faults, fmt.Errorf("%s: %s: %s", where, name, fmt.Sprintf(format, args...)))
+		faults = append(faults, fmt.Errorf("%s: %s: %s", where, name, iam.Printable(fmt.Sprintf(format, args...), 2*maxFault)))
 	}
 	if err := checkIssuer(c.Issuer); err != nil {
 		fault("issuer", "%s", err)
@@ -250,8 +267,10 @@ func (c Config) check() error {
 	if c.Data == "" {
 		fault("data", "is required: the folder for the database, such as ./data")
 	}
-	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+	if _, port, err := net.SplitHostPort(c.Listen); err != nil {
 		fault("listen", "%q is not of the form HOST:PORT", c.Listen)
+	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		fault("listen", "%q does not end with a port number from 0 to 65535", c.Listen)
 	} else if !c.TLS.Given() && len(c.Proxy.Addresses) == 0 && !loopbackAddress(c.Listen) {
 		fault("listen", "%s can be reached by other machines. Name certificates with tls, or the proxy that terminates TLS with proxy.addresses; without either use localhost:PORT", c.Listen)
 	}
@@ -321,7 +340,7 @@ func checkIssuer(issuer string) error {
 	switch {
 	case issuer == "":
 		return errors.New("is required: the URL that clients reach this server by, such as https://auth.example.com")
-	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" || u.ForceQuery || strings.Contains(issuer, "#"):
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" || u.ForceQuery || strings.Contains(issuer, "#") || !iam.ReadsOneWay(issuer):
 		return fmt.Errorf("%q is not of the form https://auth.example.com, without a path or a slash at its end", issuer)
 	case u.Scheme == "https", u.Scheme == "http" && loopbackHost(u.Hostname()):
 		return nil

@@ -27,15 +27,21 @@ func TestFaultsAreReportedAtOnceWithTheirLines(t *testing.T) {
 		{"issuer with a query", strings.Replace(good, "example.com", "example.com?x", 1), "g.yaml:1: issuer:"},
 		{"issuer with a fragment", strings.Replace(good, "example.com", "'#'", 1), "g.yaml:1: issuer:"},
 		{"issuer with a user", strings.Replace(good, "auth.", "u@auth.", 1), "g.yaml:1: issuer:"},
+		{"issuer in other letters", strings.Replace(good, "auth.", "ａuth.", 1), "g.yaml:1: issuer:"},
+		{"issuer with an empty port", strings.Replace(good, "auth.example.com", "'auth.example.com:'", 1), "issuer:"},
+		{"issuer with no port", strings.Replace(good, "auth.example.com", "auth.example.com:0", 1), "g.yaml:1: issuer:"},
+		{"issuer with a large scheme", strings.Replace(good, "https", "HTTPS", 1), "g.yaml:1: issuer:"},
 		{"issuer of plain http", strings.Replace(good, "https", "http", 1), "must be https"},
 		{"listen abroad without TLS", strings.Replace(good, "localhost:8080", "':8080'", 1), "g.yaml:2: listen:"},
 		{"listen without port", strings.Replace(good, "localhost:8080", "localhost", 1), "g.yaml:2: listen:"},
+		{"listen on no port", strings.Replace(good, "localhost:8080", "localhost:http", 1), "g.yaml:2: listen:"},
+		{"listen on a port too large", strings.Replace(good, "localhost:8080", "localhost:65536", 1), "g.yaml:2: listen:"},
 		{"half of TLS", good + "tls: { cert: x }\n", "cert and key come together"},
 		{"no data", strings.Replace(good, "data: /var/lib/gatehouse", "", 1), "data: is required"},
 		{"no key", strings.Replace(good, "{ env: KEK }", "{}", 1), "g.yaml:4: key_encryption_key: name exactly one"},
 		{"two keys", strings.Replace(good, "env: KEK", "env: KEK, file: /x", 1), "exactly one"},
 		{"key in the data folder", strings.Replace(good, "env: KEK", "file: /var/lib/gatehouse/kek", 1), "inside the data folder"},
-		{"an old key in the data folder", good + "old_key_encryption_keys: [{ file: /var/lib/gatehouse/kek }]\n", "g.yaml:5: old_key_encryption_keys: the file lies inside"},
+		{"an old key in the data folder", good + "old_key_encryption_keys: [{ file: /var/lib/gatehouse/kek }]\n", "g.yaml:5: old_key_encryption_keys: the key-encryption key /var/lib/gatehouse/kek lies inside"},
 		{"files and ACME", good + "tls: { cert: x, key: y, acme: { accept_terms: true } }\n", "g.yaml:5: tls: certificates come from files or from acme"},
 		{"ACME without terms", good + "tls:\n  acme: { email: a@example.com }\n", "g.yaml:6: tls.acme: accept_terms: true is required"},
 		{"ACME over http", good + "tls:\n  acme:\n    accept_terms: true\n    directory: http://acme.example.com\n", "g.yaml:8: tls.acme.directory:"},
@@ -43,8 +49,10 @@ func TestFaultsAreReportedAtOnceWithTheirLines(t *testing.T) {
 		{"http and TLS", strings.Replace(good, "https://auth.example.com", "http://localhost:8080", 1) + "tls: { cert: x, key: y }\n", "is http, but tls serves https"},
 		{"a proxy and TLS", good + "proxy: { addresses: [10.0.0.5] }\ntls: { cert: x, key: y }\n", "g.yaml:5: proxy: the proxy terminates TLS"},
 		{"a proxy for http", strings.Replace(good, "https://auth.example.com", "http://localhost:8080", 1) + "proxy: { addresses: [10.0.0.5] }\n", "it must be https"},
+		{"listen with a line break", strings.Replace(good, "localhost:8080", "\"a\\e2J:80\"", 1), "listen: a?2J:80 can be reached"},
 		{"a proxy by name", good + "proxy: { addresses: [proxy.example.com] }\n", "not an IP address or prefix"},
 		{"rotation too often", good + "keys: { rotate_every: 1h }\n", "g.yaml:5: keys.rotate_every: 1h0m0s is not between"},
+		{"a line break in a value", "\"x\\n\\e[2J\"", "cannot unmarshal !!str `x??[2J`"},
 		{"rotation never", good + "keys: { rotate_every: 3650d }\n", "keys.rotate_every"},
 		{"rotation that is no time", good + "keys: { rotate_every: monthly }\n", "g.yaml:5: \"monthly\" is not a time span"},
 		{"a limit below zero", good + "limits: { connections: -1 }\n", "g.yaml:5: limits:"},
@@ -52,6 +60,7 @@ func TestFaultsAreReportedAtOnceWithTheirLines(t *testing.T) {
 		{"unknown word among others", "isuer: x\ndata: /x\n", "g.yaml: issuer: is required"},
 		{"a list for a word", good + "limits: { connections: [1] }\n", "g.yaml:5: cannot unmarshal"},
 		{"a word twice", good + "data: /x\n", "already defined"},
+		{"a second document", good + "---\nlimits: { connections: 1 }\n", "g.yaml:5: a second document"},
 		{"not YAML", "{", "g.yaml"},
 		{"outgoing port 0", good + "outgoing: { ports: [0] }\n", "g.yaml:5: outgoing: port 0"},
 		{"outgoing port too large", good + "outgoing: { ports: [65536] }\n", "port 65536"},
@@ -86,12 +95,40 @@ func TestAProxyMayBeReachedByOtherMachines(t *testing.T) {
 	}
 }
 
+func TestADraftSaysWhatItWasTold(t *testing.T) {
+	for name, bad := range map[string]string{"a line break": "a\nlisten: ':80'", "a carriage return": "a\rb", "a separator": "a\u2028b", "no UTF-8": "a\xffb", "a NUL": "a\x00"} {
+		if text, err := (config.Draft{Issuer: "https://auth.example.com", Listen: "localhost:1", Data: bad, KeyFile: "/k"}).Write("/etc/g.yaml"); err == nil || !strings.Contains(err.Error(), "cannot stand in a configuration file") {
+			t.Errorf("%s: %v\n%s", name, err, text)
+		}
+	}
+	for _, word := range []string{"null", "true", "~", "1", "1.5", "0x10", "it's", "a: b", "x # y", "ä ö", "2026-01-01", "yes", "=", "<<"} {
+		text, err := config.Draft{Issuer: "https://auth.example.com", Listen: "localhost:1", Data: word, KeyFile: "/k"}.Write("/etc/g.yaml")
+		if err != nil {
+			t.Errorf("%q: %v", word, err)
+			continue
+		}
+		if c, err := config.Parse("/etc/g.yaml", text, none); err != nil || c.Data != filepath.Join("/etc", word) {
+			t.Errorf("%q: the file says %q, %v", word, c.Data, err)
+		}
+	}
+}
+
 func TestTheEnvironmentWins(t *testing.T) {
 	c, err := config.Parse("/etc/g.yaml", []byte(strings.Replace(good, "/var/lib/gatehouse", "./data", 1)), func(name string) string {
 		return map[string]string{"GATEHOUSE_LISTEN": "localhost:9"}[name]
 	})
 	if err != nil || c.Listen != "localhost:9" || c.Data != "/etc/data" {
 		t.Errorf("got %+v %v", c, err)
+	}
+}
+
+func TestTheBlocklistIsBesideTheConfiguration(t *testing.T) {
+	c, err := config.Parse("/etc/g.yaml", []byte(good+"passwords: { blocklist: ./blocked.txt }\n"), none)
+	if err != nil || c.Passwords.Blocklist != "/etc/blocked.txt" {
+		t.Errorf("got %+v %v", c.Passwords, err)
+	}
+	if _, err := config.Parse("/etc/g.yaml", []byte(good+"passwords: { blocklst: x }\n"), none); err == nil || !strings.Contains(err.Error(), "there is no setting blocklst") {
+		t.Errorf("a misspelt setting: %v", err)
 	}
 }
 
@@ -142,14 +179,61 @@ func TestKeySources(t *testing.T) {
 	}
 }
 
+// A link does not hide that a copy of the data folder has the key.
+func TestC23AKeyInTheDataFolderByALink(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	for _, err := range []error{
+		os.Mkdir(data, 0o700), os.WriteFile(filepath.Join(data, "kek"), nil, 0o600), os.WriteFile(filepath.Join(dir, "kek"), nil, 0o600),
+		os.Symlink(filepath.Join(data, "kek"), filepath.Join(dir, "link")), os.Symlink(data, filepath.Join(dir, "elsewhere")), os.Symlink(dir, filepath.Join(dir, "up")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, tc := range map[string]struct {
+		data, file string
+		inside     bool
+	}{
+		"beside it":                  {"data", "kek", false},
+		"beside it, by a link":       {"elsewhere", "up/kek", false},
+		"a link to a file in it":     {"data", "link", true},
+		"a linked folder":            {"data", "elsewhere/kek", true},
+		"the data folder is linked":  {"elsewhere", "data/kek", true},
+		"not there yet":              {"data", "elsewhere/new/kek", true},
+		"not there yet, and outside": {"data", "new/kek", false},
+	} {
+		err := config.KeySource{File: filepath.Join(dir, tc.file)}.Outside(filepath.Join(dir, tc.data))
+		if (err != nil) != tc.inside {
+			t.Errorf("%s: got %v, inside is %v", name, err, tc.inside)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(good)
-	f.Add("issuer: [1, 2]\n")
-	f.Add("a: &a [*a]\n")
+	// No text makes it panic, each fault is a line that names the file,
+	// and a configuration that is taken is one that can be served safely.
+	for _, more := range []string{
+		"", "tls: { cert: x, key: y }\n", "tls: { acme: { accept_terms: true, email: a@example.com } }\n", "proxy: { addresses: [10.0.0.5, '2001:db8::/32'] }\n",
+		"old_key_encryption_keys: [{ env: OLD }, { command: [vault, kv, get] }]\n", "keys: { rotate_every: 90d }\n", "keys: { rotate_every: 65535d }\n", "limits: { connections: 9 }\n",
+		"outgoing: { ports: [8443], networks: [10.1.0.0/16] }\n", "isuer: x\n", "limits: { connections: [1] }\n", "data: /x\n", "---\nissuer: x\n", "? [a]\n: b\n", "!!binary x: y\n", "<<: {a: b}\n",
+	} {
+		f.Add(good + more)
+	}
+	for _, text := range []string{"issuer: [1, 2]\n", "a: &a [*a]\n", "{", "\t", "\xff", "issuer: !!map {}\n", "a: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\n", "issuer: |\n  https://a\n  b\n"} {
+		f.Add(text)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := config.Parse("g.yaml", []byte(text), none)
-		if err == nil && (c.Issuer == "" || c.Data == "") {
-			t.Fatalf("accepted %+v", c)
+		c, err := config.Parse("/etc/g.yaml", []byte(text), none)
+		if err != nil {
+			for line := range strings.Lines(err.Error()) {
+				if !strings.HasPrefix(line, "/etc/g.yaml") {
+					t.Fatalf("the fault %q does not say where it is: %q", line, err)
+				}
+			}
+			return
 		}
+		servable(t, c)
 	})
 }

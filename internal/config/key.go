@@ -30,11 +30,36 @@ func (s KeySource) check(data string) error {
 	if s.File == "" || data == "" {
 		return nil
 	}
-	inside, err := filepath.Rel(data, s.File)
+	return outside(data, s.File)
+}
+
+// Outside is the same check on the disk: a link may lead into the data folder.
+// What does not exist is where its name says.
+func (s KeySource) Outside(data string) error {
+	if s.File == "" {
+		return nil
+	}
+	return outside(real(data), real(s.File))
+}
+
+func outside(data, file string) error {
+	inside, err := filepath.Rel(data, file)
 	if err == nil && filepath.IsLocal(inside) {
-		return errors.New("the file lies inside the data folder: a copy of the folder would hold the keys and what opens them. Keep it elsewhere")
+		return fmt.Errorf("the key-encryption key %s lies inside the data folder: a copy of the folder would hold the keys and what opens them. Keep it elsewhere", file)
 	}
 	return nil
+}
+
+// real follows links as far as the path exists.
+func real(path string) string {
+	if followed, err := filepath.EvalSymlinks(path); err == nil {
+		return followed
+	}
+	dir := filepath.Dir(path)
+	if dir == path {
+		return path
+	}
+	return filepath.Join(real(dir), filepath.Base(path))
 }
 
 // Read returns the 32 bytes of the key-encryption key. Every error says what
@@ -42,7 +67,7 @@ func (s KeySource) check(data string) error {
 func (s KeySource) Read(ctx context.Context) ([]byte, error) {
 	text, err := s.text(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the key-encryption key: %w", err)
+		return nil, fmt.Errorf("read the key-encryption key: %w. Put back the one of this installation: it alone opens the database, and Gatehouse never makes another by itself", err)
 	}
 	key, ok := decodeKey(text)
 	if !ok {

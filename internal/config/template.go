@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"text/template"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Draft is what `gatehouse init` knows about a new installation.
@@ -23,6 +25,11 @@ type Draft struct {
 // Write renders a draft as a configuration file with a comment for each
 // setting, and checks it like any other.
 func (d Draft) Write(path string) ([]byte, error) {
+	for _, value := range append([]string{d.Issuer, d.Listen, d.Data, d.KeyFile, d.Cert, d.Key, d.Email}, d.Proxy...) {
+		if strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) {
+			return nil, fmt.Errorf("%q has characters that cannot stand in a configuration file", value)
+		}
+	}
 	var b bytes.Buffer
 	if err := draft.Execute(&b, d); err != nil {
 		return nil, fmt.Errorf("write the configuration: %w", err)
@@ -56,7 +63,7 @@ data: {{quote .Data}}
 # command: [vault, kv, get, -field=kek, secret/gatehouse]
 key_encryption_key: { file: {{quote .KeyFile}} }
 {{if .Cert}}
-# The certificate and its key, PEM. Restart after they are renewed.
+# The certificate and its key, PEM. Renewed files are taken up by themselves.
 tls: { cert: {{quote .Cert}}, key: {{quote .Key}} }
 {{else if .ACME}}
 # Certificates from Let's Encrypt, renewed by themselves and kept sealed in the
@@ -84,12 +91,16 @@ proxy: { addresses: [{{join .Proxy}}] }
 
 # Connections that may be open at once.
 # limits: { connections: 4096, connections_per_address: 256 }
+
+# A file with passwords that nobody may choose, one in each line, beside those
+# that are built in. Restart after it has changed.
+# passwords: { blocklist: ./blocked-passwords.txt }
 `))
 
-// quote leaves plain words alone and puts others in single quotes, which YAML
-// reads literally.
+// quote leaves paths and addresses alone and puts others in single quotes, which
+// YAML reads literally: a folder may be called null.
 func quote(s string) string {
-	plain := s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+	plain := strings.ContainsAny(s, "/.:") && !strings.ContainsFunc(s, func(r rune) bool {
 		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./_-:", r)
 	}) && !strings.HasPrefix(s, ":") && !strings.HasPrefix(s, "-") && !strings.HasSuffix(s, ":")
 	if plain {

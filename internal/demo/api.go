@@ -31,6 +31,7 @@ func NewAPI(g *guard.Guard) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
+	mux.Handle(g.ResourceMetadata(guard.Resource{Name: "Orders (demo)", Scopes: []string{"orders:read", "orders:write"}}))
 	mux.Handle("GET /orders", g.Require("orders:read")(http.HandlerFunc(o.read)))
 	mux.Handle("POST /orders", g.Require("orders:write")(http.HandlerFunc(o.write)))
 	mux.Handle("GET /whoami", g.Authenticated()(http.HandlerFunc(whoami)))

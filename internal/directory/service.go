@@ -28,6 +28,7 @@ type roles interface {
 
 type users interface {
 	CreateUser(ctx context.Context, u iam.User, events ...iam.Event) error
+	CreateUsers(ctx context.Context, users []iam.User, events ...iam.Event) error
 	User(ctx context.Context, id iam.UserID) (iam.User, error)
 	UserByName(ctx context.Context, username string) (iam.User, error)
 	UpdateUser(ctx context.Context, u iam.User, ending iam.Ending, events ...iam.Event) error
@@ -46,6 +47,7 @@ type clients interface {
 type passwords interface {
 	Check(password string, context ...string) error
 	Hash(ctx context.Context, password string) (string, error)
+	Import(hash string) (stored, scheme string, err error)
 }
 
 // Config of a Service; every field but Now is required.

@@ -12,6 +12,24 @@ import (
 // CreateUser makes a user with the given roles and the default ones. An empty
 // password makes a user who cannot log in with one.
 func (s *Service) CreateUser(ctx context.Context, actor string, u iam.User, password string) (iam.User, error) {
+	return s.createUser(ctx, actor, u, func(u iam.User) (string, error) {
+		if password == "" {
+			return "", nil
+		}
+		return s.hash(ctx, u, password)
+	})
+}
+
+// CreateUserWithHash is CreateUser with a password hash that another system
+// made. The next login replaces it by one of ours.
+func (s *Service) CreateUserWithHash(ctx context.Context, actor string, u iam.User, hash string) (iam.User, error) {
+	return s.createUser(ctx, actor, u, func(iam.User) (string, error) {
+		stored, _, err := s.passwords.Import(hash)
+		return stored, err
+	})
+}
+
+func (s *Service) createUser(ctx context.Context, actor string, u iam.User, hash func(iam.User) (string, error)) (iam.User, error) {
 	var err error
 	if u.Username, err = iam.CanonicalUsername(u.Username); err != nil {
 		return iam.User{}, err
@@ -26,10 +44,8 @@ func (s *Service) CreateUser(ctx context.Context, actor string, u iam.User, pass
 	if u.Roles, err = s.withDefaults(ctx, u.Roles); err != nil {
 		return iam.User{}, err
 	}
-	if password != "" {
-		if u.PasswordHash, err = s.hash(ctx, u, password); err != nil {
-			return iam.User{}, err
-		}
+	if u.PasswordHash, err = hash(u); err != nil {
+		return iam.User{}, err
 	}
 	if err := s.users.CreateUser(ctx, u, userEvent(actor, "user.created", u)); err != nil {
 		return iam.User{}, missing(err, "user", u.Username)
@@ -54,8 +70,7 @@ func (s *Service) withDefaults(ctx context.Context, held []string) ([]string, er
 // CheckPassword reports why a user of that name, address and display name
 // cannot have the password, before anything is changed.
 func (s *Service) CheckPassword(u iam.User, password string) error {
-	local, _, _ := strings.Cut(u.Email, "@")
-	return s.passwords.Check(password, u.Username, local, u.Name)
+	return s.passwords.Check(password, u.Username, u.Email, u.Name)
 }
 
 func (s *Service) hash(ctx context.Context, u iam.User, password string) (string, error) {
@@ -122,7 +137,7 @@ func (s *Service) SetPassword(ctx context.Context, actor string, id iam.UserID, 
 	return s.endUser(ctx, id, func(u *iam.User) (iam.Event, error) {
 		hash, err := s.hash(ctx, *u, password)
 		u.PasswordHash = hash
-		return userEvent(actor, "user.password_changed", *u), err
+		return userEvent(actor, iam.EventPasswordChanged, *u), err
 	})
 }
 

@@ -3,6 +3,7 @@ package forge
 import (
 	"crypto/ecdsa"
 	"crypto/rsa"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -33,19 +34,17 @@ func (f *forger) encryptedToIssuer() []Token {
 		return nil
 	}
 	plain := join(f.header("none"), f.payload(), "")
+	bomb := f.changed("x", quote(strings.Repeat(" ", 1<<20)))
 	return []Token{
-		{ID: "T34", Name: "jwe-claims", Title: "claims encrypted to the public key", Want: wantJWE, Raw: f.encrypt(algorithm, f.payload(), "")},
-		{ID: "T35", Name: "jwe-plain-jwt", Title: "an unsigned token encrypted to the public key", Want: wantJWE, Raw: f.encrypt(algorithm, plain, "JWT")},
+		{ID: "T34", Name: "jwe-claims", Title: "claims encrypted to the public key", Want: wantJWE, Raw: f.encrypt(algorithm, f.payload(), jose.EncrypterOptions{})},
+		{ID: "T35", Name: "jwe-plain-jwt", Title: "an unsigned token encrypted to the public key", Want: wantJWE, Raw: f.encrypt(algorithm, plain, *(&jose.EncrypterOptions{}).WithContentType("JWT"))},
+		{ID: "T37", Name: "jwe-zip-bomb", Title: "a megabyte of claims, compressed a thousandfold and encrypted to the public key", Want: wantJWE, Raw: f.encrypt(algorithm, bomb, jose.EncrypterOptions{Compression: jose.DEFLATE})},
 	}
 }
 
-func (f *forger) encrypt(algorithm jose.KeyAlgorithm, plain, content string) string {
-	options := (&jose.EncrypterOptions{}).WithType("at+jwt")
-	if content != "" {
-		options = options.WithContentType(jose.ContentType(content))
-	}
+func (f *forger) encrypt(algorithm jose.KeyAlgorithm, plain string, options jose.EncrypterOptions) string {
 	recipient := jose.Recipient{Algorithm: algorithm, Key: f.public.Public(), KeyID: f.public.ID()}
-	encrypter, err := jose.NewEncrypter(jose.A128GCM, recipient, options)
+	encrypter, err := jose.NewEncrypter(jose.A128GCM, recipient, options.WithType("at+jwt"))
 	if err != nil {
 		f.fail(err)
 		return ""

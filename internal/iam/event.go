@@ -41,10 +41,16 @@ const (
 	EventHandoff         = "handoff.issued"
 	EventLogoutDelivered = "logout.delivered"
 	EventLogoutGivenUp   = "logout.given_up"
+	EventLoginThrottled  = "login.throttled"
+	EventPasswordChanged = "user.password_changed"
+	EventPasswordKept    = "user.password_change_refused" // the current one was right, the new one not allowed
+	EventPasswordRenewed = "user.password_rehashed"
+	EventUserImported    = "user.imported"
 	EventKeyAdded        = "key.added"
 	EventKeyRotated      = "key.rotated"
 	EventKeyRetired      = "key.retired"
 	EventKeyErased       = "key.erased"
 	EventKEKRotated      = "kek.rotated"
+	EventRoleTaken       = "role.taken" // from a batch of many holders, before the role is deleted
 	// Directory events are noun + "." + act: user.created, role.edited, client.disabled, api.deleted …
 )

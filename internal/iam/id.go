@@ -3,11 +3,13 @@ package iam
 import (
 	"crypto/rand"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Typed identifiers, so that a user id cannot be passed where a grant id is
-// meant. All random ids carry 130 bits and are never reused (C1).
+// meant. Random ids carry 130 bits and are never reused (C1).
 type (
 	UserID    string // usr_…, the `sub` of a user
 	ClientID  string // chosen by the administrator, the `sub` of a service account
@@ -25,6 +27,13 @@ func NewGrantID() GrantID     { return GrantID("gr_" + random()) }
 func NewCodeID() CodeID       { return CodeID(random()) }
 func NewTokenID() TokenID     { return TokenID(random()) }
 func NewEventID() EventID     { return EventID("evt_" + random()) }
+
+// NewEventIDAt is NewEventID for events that come in their thousands: ids of
+// one time stand beside each other in the index of the journal, where random
+// ones would each touch a page of their own. 80 bits are random.
+func NewEventIDAt(at time.Time) EventID {
+	return EventID(fmt.Sprintf("evt_%010s%s", strconv.FormatInt(max(0, at.UnixMilli()), 32), random()[:16]))
+}
 
 // NewSecretKeyID names a symmetric key. It is random rather than a thumbprint,
 // so that the id of a secret says nothing about the secret.

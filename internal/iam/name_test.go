@@ -18,6 +18,19 @@ func TestC1ClientIDs(t *testing.T) {
 	}
 }
 
+// Ids of events sort by their time, so that the journal's index grows at its end.
+func TestEventIDsSortByTime(t *testing.T) {
+	at := time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC)
+	last := iam.EventID("")
+	for _, d := range []time.Duration{-60 * 365 * 24 * time.Hour, 0, time.Millisecond, time.Second, time.Hour, 1000 * time.Hour, 200 * 365 * 24 * time.Hour} {
+		id, other := iam.NewEventIDAt(at.Add(d)), iam.NewEventIDAt(at.Add(d))
+		if len(id) != len("evt_")+26 || id == other || id[:14] != other[:14] || id[:14] <= last {
+			t.Errorf("%s: %s and %s after %s", d, id, other, last)
+		}
+		last = id[:14]
+	}
+}
+
 func TestCanonicalUsername(t *testing.T) {
 	for name, want := range map[string]string{
 		"Ada": "ada", "ＡＤＡ": "ada", "ada.l@example.com": "ada.l@example.com",
@@ -30,13 +43,25 @@ func TestCanonicalUsername(t *testing.T) {
 	}
 }
 
+// redirectURIs are registered by a public client; true: may be.
+var redirectURIs = map[string]bool{
+	"https://app.example.com/cb": true, "http://127.0.0.1/cb": true, "http://localhost:3000/cb": true, "http://[::1]/cb": true, "com.example.app:/cb": true,
+	"https://app.example.com/cb?x=1&y=%C3%BC": true, "https://app.example.com/a%2Fb": true, "https://xn--bcher-kva.example/cb": true, "https://app.example.com": true,
+	"http://app.example.com/cb": false, "https://good@evil.example/cb": false, "https://app.example.com/cb#x": false,
+	"https://app.example.com/../cb": false, "javascript:alert(1)": false, "myapp:/cb": false, "/cb": false, "https://*.example.com/cb": false,
+	"https://app.example.com\\@evil.example/": false, "https:///cb": false, "data:text/html,x": false,
+	// A browser finds another host in these than the one that is written, or
+	// none: it maps letters, drops invisible ones, and knows no zones.
+	"https://ａpp.example.com/cb": false, "https://app.example\u200b.com/cb": false, "https://b\u00fccher.example/cb": false, "https://app;evil.example/cb": false,
+	"https://app%E3%80%82evil.example/cb": false, "http://[::1%25lo]/cb": false, "https://[v1.x]/cb": false, "https://app.example.com:0/cb": false,
+	"https://app.example.com:65536/cb": false, "https://app.example.com:/cb": false,
+	// No Location header can carry these as they are.
+	"https://app.example.com/\u00fc": false, "https://app.example.com/cb?x=\u00fc": false, "com.example.app:/\u00fc": false, "https://app.example.com/\u2028": false, "https://app.example.com/a|b": false,
+	"HTTPS://app.example.com/cb": false,
+}
+
 func TestRedirectURIs(t *testing.T) {
-	for uri, ok := range map[string]bool{
-		"https://app.example.com/cb": true, "http://127.0.0.1/cb": true, "http://localhost:3000/cb": true, "http://[::1]/cb": true, "com.example.app:/cb": true,
-		"http://app.example.com/cb": false, "https://good@evil.example/cb": false, "https://app.example.com/cb#x": false,
-		"https://app.example.com/../cb": false, "javascript:alert(1)": false, "myapp:/cb": false, "/cb": false, "https://*.example.com/cb": false,
-		"https://app.example.com\\@evil.example/": false, "https:///cb": false, "data:text/html,x": false,
-	} {
+	for uri, ok := range redirectURIs {
 		if err := iam.CheckRedirectURI(uri, iam.Public); (err == nil) != ok {
 			t.Errorf("CheckRedirectURI(%q) = %v, want ok %v", uri, err, ok)
 		}

@@ -13,11 +13,12 @@ var answerParameters = []string{"code", "state", "iss", "error", "error_descript
 
 // CheckRedirectURI reports why uri cannot be registered: https anywhere, http
 // on loopback only, private-use schemes with a dot for public clients
-// (RFC 8252 §7), no fragment, no user information, nothing but printable ASCII
-// (RFC 3986), no query that holds a parameter of our answers.
+// (RFC 8252 §7), no fragment, no user information, no control characters,
+// nothing that a browser reads otherwise than it is written, and no query that
+// holds a parameter of our answers.
 func CheckRedirectURI(uri string, kind ClientType) error {
 	u, err := url.Parse(uri)
-	if err != nil || !u.IsAbs() || len(uri) > 512 || strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\\\"<>*", r) }) {
+	if err != nil || !u.IsAbs() || len(uri) > 512 || strings.ContainsAny(uri, " \\\"<>\t\r\n*") {
 		return Invalidf("The redirect URI %q is not an absolute URI such as https://app.example.com/callback.", Printable(uri, 128))
 	}
 	if strings.Contains(uri, "#") {
@@ -25,6 +26,9 @@ func CheckRedirectURI(uri string, kind ClientType) error {
 	}
 	if u.User != nil {
 		return Invalidf("The redirect URI %q names a user before the host, which hides where it leads.", uri)
+	}
+	if !ReadsOneWay(uri) {
+		return Invalidf("The redirect URI %q can be read in more than one way. Write names of hosts in ASCII (xn--…) and in small letters the scheme, encode other characters (%%C3%%BC), and leave out a port without a number.", Printable(uri, 128))
 	}
 	for _, segment := range strings.Split(u.Path, "/") {
 		if segment == "." || segment == ".." {

@@ -34,6 +34,10 @@ type User struct {
 	UpdatedAt    time.Time `json:"updated_at,omitzero"`
 }
 
+// KnownNetworkLife is how long a network stays known after the last login of a
+// user from it.
+const KnownNetworkLife = 90 * 24 * time.Hour
+
 // CanonicalUsername folds case and width by RFC 8265 §3.3, so that look-alikes
 // of one name are one account and one lockout counter.
 func CanonicalUsername(name string) (string, error) {

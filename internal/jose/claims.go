@@ -80,13 +80,28 @@ func (c Claims) String(name string) (string, error) {
 	return s, nil
 }
 
-// Strings reads a claim that is a list of strings; absent is nil.
-func (c Claims) Strings(name string) ([]string, error) {
-	list, err := stringList(c.Raw(name))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s is not a list of strings", ErrClaim, name)
+// Strings reads a claim that is a list of strings; absent is nil. A longer path
+// leads through objects: Strings("realm_access", "roles").
+func (c Claims) Strings(path ...string) ([]string, error) {
+	members := c.members
+	for i, name := range path {
+		raw := find(members, name)
+		if raw == nil {
+			return nil, nil
+		}
+		if i == len(path)-1 {
+			list, err := stringList(raw)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %s is not a list of strings", ErrClaim, name)
+			}
+			return list, nil
+		}
+		var err error
+		if members, err = parseObject(raw); err != nil {
+			return nil, fmt.Errorf("%w: %s is not an object", ErrClaim, name)
+		}
 	}
-	return list, nil
+	return nil, nil
 }
 
 // Int reads a claim that is an integer; absent is 0.

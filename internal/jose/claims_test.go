@@ -2,6 +2,7 @@ package jose_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -271,5 +272,27 @@ func TestC40_NamesAreCaseSensitive(t *testing.T) {
 	}
 	if err := c.Decode(&wrong); !errors.Is(err, jose.ErrClaim) {
 		t.Errorf("a field of another type: got %v, want %v", err, jose.ErrClaim)
+	}
+}
+
+func TestStringsWithinObjects(t *testing.T) {
+	c, err := jose.ParseClaims([]byte(`{"a":{"b":{"roles":["x","y"]},"list":["z"],"text":"t"},"roles":["top"],"null":null}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		path []string
+		want []string
+		ok   bool
+	}{
+		{[]string{"roles"}, []string{"top"}, true}, {[]string{"a", "b", "roles"}, []string{"x", "y"}, true}, {[]string{"a", "list"}, []string{"z"}, true},
+		{nil, nil, true}, {[]string{"none"}, nil, true}, {[]string{"a", "none", "roles"}, nil, true}, {[]string{"none", "roles"}, nil, true},
+		{[]string{"A", "list"}, nil, true}, {[]string{"a"}, nil, false}, {[]string{"a", "b"}, nil, false}, {[]string{"a", "text"}, nil, false},
+		{[]string{"roles", "top"}, nil, false}, {[]string{"a", "text", "roles"}, nil, false}, {[]string{"null"}, nil, false}, {[]string{"null", "roles"}, nil, false},
+	} {
+		got, err := c.Strings(tc.path...)
+		if !slices.Equal(got, tc.want) || (err == nil) != tc.ok || err != nil && !errors.Is(err, jose.ErrClaim) {
+			t.Errorf("%q: %q %v", tc.path, got, err)
+		}
 	}
 }

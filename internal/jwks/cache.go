@@ -20,17 +20,22 @@ const (
 	defaultTTL = 10 * time.Minute
 	minTTL     = time.Minute
 	maxTTL     = time.Hour
-	// maxStale is how long keys may be used that could not be refreshed, without
-	// a revocation feed (C18).
-	maxStale = time.Hour
+	// staleAlone is how long keys may be used past their time to live that could
+	// not be refreshed, without a revocation feed (C18).
+	staleAlone = time.Hour
 	// fetchTimeout bounds one fetch, discovery and keys together.
 	fetchTimeout = 5 * time.Second
 	// An unknown kid may cause refetchBurst fetches at once and then one every
 	// refetchEvery: random kids must not make us a hammer on the issuer.
 	refetchEvery = 10 * time.Second
 	refetchBurst = 2
-	// retryEvery is the pause between attempts while there are no keys at all.
+	// retryEvery is the pause between attempts that requests cause while there are
+	// no keys at all.
 	retryEvery = time.Second
+	// After a failure the background tries again after retryFirst, then after
+	// twice as long each time, up to retryMost.
+	retryFirst = 5 * time.Second
+	retryMost  = time.Minute
 	// maxUnknown bounds the memory for kids that were looked for and not found.
 	maxUnknown = 1024
 )
@@ -49,9 +54,12 @@ type Config struct {
 	// Lazy fetches when keys are asked for that are older than their time to
 	// live, or than ten minutes, and never ahead of time: for sets that may not be
 	// used for months.
-	Lazy   bool
-	Now    func() time.Time
-	Logger *slog.Logger
+	Lazy bool
+	// SnapshotFile keeps the last fetched keys on disk, for a restart while the
+	// issuer cannot be reached. Empty: in memory only.
+	SnapshotFile string
+	Now          func() time.Time
+	Logger       *slog.Logger
 }
 
 // Cache holds the keys of one issuer. Safe for concurrent use.
@@ -59,12 +67,15 @@ type Cache struct {
 	issuer  string
 	keysURL string
 	lazy    bool
+	file    string
 	client  *http.Client
 	now     func() time.Time
 	logger  *slog.Logger
 
 	snapshot atomic.Pointer[Snapshot]
 	begin    sync.Once
+	settled  chan struct{} // a fetch has ended: plan the next one anew
+	saving   sync.Mutex
 	stop     context.CancelFunc
 	ctx      context.Context
 	ended    sync.WaitGroup
@@ -73,9 +84,10 @@ type Cache struct {
 	flight   *flight // the fetch under way, nil: none
 	tokens   float64 // of the refetch bucket
 	filled   time.Time
-	unknown  map[string]time.Time
-	attempt  time.Time // of the last fetch while there was no snapshot
-	lastFail error
+	unknown  map[string]time.Time // kids that were looked for, and when
+	attempt  time.Time            // when the last fetch ended
+	lastFail error                // of the last fetch, nil: it brought keys
+	failures int                  // since the last success
 }
 
 // Snapshot is an immutable key set and when it was fetched.
@@ -95,8 +107,8 @@ func New(c Config) (*Cache, error) {
 	if c.Issuer == "" {
 		return nil, errors.New("jwks: Issuer is required")
 	}
-	cache := &Cache{issuer: c.Issuer, keysURL: c.KeysURL, lazy: c.Lazy, client: sameOrigin(c.HTTPClient), now: c.Now, logger: c.Logger,
-		tokens: refetchBurst, unknown: map[string]time.Time{}}
+	cache := &Cache{issuer: c.Issuer, keysURL: c.KeysURL, lazy: c.Lazy, file: c.SnapshotFile, client: sameOrigin(c.HTTPClient), now: c.Now, logger: c.Logger,
+		tokens: refetchBurst, unknown: map[string]time.Time{}, settled: make(chan struct{}, 1)}
 	if cache.now == nil {
 		cache.now = time.Now
 	}
@@ -126,11 +138,15 @@ func sameOrigin(client *http.Client) *http.Client {
 // Current is the snapshot that may be used now, or nil. It takes no lock.
 func (c *Cache) Current() *Snapshot {
 	s := c.snapshot.Load()
-	if s == nil || c.now().Sub(s.Fetched) > s.ttl+maxStale {
+	if s == nil || c.now().Sub(s.Fetched) > s.ttl+c.maxStale() {
 		return nil
 	}
 	return s
 }
+
+// maxStale is where a revocation feed will make a difference: 24 hours while it
+// is fresh, because then a key that was revoked is known to be (C18).
+func (c *Cache) maxStale() time.Duration { return staleAlone }
 
 // Ready fetches the keys if there are none yet. ErrUnavailable when that fails.
 func (c *Cache) Ready(ctx context.Context) (*Snapshot, error) {
@@ -141,21 +157,22 @@ func (c *Cache) Ready(ctx context.Context) (*Snapshot, error) {
 	if s != nil && (!c.lazy || c.now().Sub(s.Fetched) <= min(s.ttl, defaultTTL)) {
 		return s, nil
 	}
-	if err := c.fetchFirst(ctx); err != nil {
-		if s != nil {
-			return s, nil // stale keys are better than none, for as long as C18 says
-		}
-		return nil, err
-	}
+	err := c.fetchFirst(ctx)
+	// Also after a failure: keys from the disk or stale ones are better than none,
+	// for as long as C18 says.
 	if s := c.Current(); s != nil {
 		return s, nil
 	}
-	return nil, ErrUnavailable
+	if err == nil {
+		err = ErrUnavailable
+	}
+	return nil, err
 }
 
 // Find returns a key by kid. A kid that is not in the snapshot causes at most
 // one bounded refetch, after which the same request is answered from the new
-// snapshot. jose.ErrUnknownKey when the issuer does not have it.
+// snapshot. jose.ErrUnknownKey when the issuer does not have it,
+// ErrUnavailable when that cannot be known now.
 func (c *Cache) Find(ctx context.Context, kid string) (jose.Key, error) {
 	s, err := c.Ready(ctx)
 	if err != nil {
@@ -164,8 +181,11 @@ func (c *Cache) Find(ctx context.Context, kid string) (jose.Key, error) {
 	if key, ok := s.Keys.Key(kid); ok {
 		return key, nil
 	}
-	if kid == "" || !c.mayRefetch(kid, s.Fetched) {
+	if kid == "" {
 		return jose.Key{}, jose.ErrUnknownKey
+	}
+	if err := c.spend(kid); err != nil {
+		return jose.Key{}, err
 	}
 	if err := c.fetch(ctx); err != nil {
 		return jose.Key{}, err
@@ -176,29 +196,42 @@ func (c *Cache) Find(ctx context.Context, kid string) (jose.Key, error) {
 	return jose.Key{}, jose.ErrUnknownKey
 }
 
-// mayRefetch spends from the bucket. It counts attempts, not successes, and
-// answers at once: over budget, the kid is unknown.
-func (c *Cache) mayRefetch(kid string, fetched time.Time) bool {
+// spend takes a fetch for an unknown kid from the bucket. It counts attempts,
+// not successes, and answers at once: over budget, or looked for a moment ago,
+// the kid is unknown. After a fetch that failed nothing is known about it.
+func (c *Cache) spend(kid string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.now()
 	if c.flight != nil {
-		return true // joins the fetch under way
+		return nil // joins the fetch under way
 	}
-	if at, ok := c.unknown[kid]; ok && now.Sub(at) < refetchEvery && !fetched.After(at) {
-		return false
-	}
+	now := c.now()
 	c.tokens = min(refetchBurst, c.tokens+now.Sub(c.filled).Seconds()/refetchEvery.Seconds())
 	c.filled = now
-	if c.tokens < 1 {
-		return false
+	at, looked := c.unknown[kid]
+	if looked && now.Sub(at) < refetchEvery || c.tokens < 1 {
+		if c.lastFail != nil {
+			return c.lastFail
+		}
+		return jose.ErrUnknownKey
 	}
 	c.tokens--
+	c.remember(kid, now)
+	return nil
+}
+
+// remember keeps the newest maxUnknown kids that were looked for.
+func (c *Cache) remember(kid string, now time.Time) {
 	if len(c.unknown) >= maxUnknown {
-		clear(c.unknown)
+		var oldest string
+		for other, at := range c.unknown {
+			if oldest == "" || at.Before(c.unknown[oldest]) {
+				oldest = other
+			}
+		}
+		delete(c.unknown, oldest)
 	}
 	c.unknown[kid] = now
-	return true
 }
 
 // fetchFirst is fetch with a pause between failures, so that an issuer that is
@@ -237,17 +270,34 @@ func (c *Cache) run(f *flight) {
 	ctx, cancel := context.WithTimeout(c.ctx, fetchTimeout)
 	defer cancel()
 	s, err := c.load(ctx)
+	if err != nil && c.ctx.Err() == nil { // not because we are closing
+		c.logger.Warn("issuer keys not fetched", "issuer", c.issuer, "cause", err)
+		c.restore()
+	}
+	c.settle(f, s, err)
+	if err == nil {
+		c.save()
+	}
+}
+
+// settle ends a flight with the keys that it brought, or with its failure.
+func (c *Cache) settle(f *flight, s *Snapshot, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.flight, c.attempt, c.lastFail = nil, c.now(), nil
 	if err != nil {
 		f.err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 		c.lastFail = f.err
-		c.logger.Warn("issuer keys not fetched", "issuer", c.issuer, "cause", err)
+		c.failures++
 	} else {
+		c.failures = 0
 		c.snapshot.Store(s)
 	}
 	close(f.done)
+	select {
+	case c.settled <- struct{}{}:
+	default:
+	}
 }
 
 // start begins the refresh ahead of time, once.
@@ -255,27 +305,37 @@ func (c *Cache) start() {
 	c.begin.Do(func() { c.ended.Go(c.refresh) })
 }
 
-// refresh fetches at half of the time to live, give or take a tenth so that a
-// fleet of verifiers does not ask in step.
+// refresh fetches ahead of time, and soon again after a failure, which keeps
+// the old snapshot. Each issuer has a refresh of its own, so that one that is
+// down delays no other.
 func (c *Cache) refresh() {
 	for {
-		pause := defaultTTL / 2
-		if s := c.snapshot.Load(); s != nil {
-			pause = s.ttl / 2
-		}
-		pause += time.Duration((rand.Float64() - 0.5) * 0.2 * float64(pause))
-		timer := time.NewTimer(pause)
+		timer := time.NewTimer(c.pause())
 		select {
 		case <-timer.C:
+			c.fetch(c.ctx)
+		case <-c.settled:
+			timer.Stop()
 		case <-c.ctx.Done():
 			timer.Stop()
 			return
 		}
-		// A failure keeps the old snapshot; the next round tries again.
-		if c.snapshot.Load() != nil && c.fetch(c.ctx) != nil {
-			continue
-		}
 	}
+}
+
+// pause until the next fetch: half of the time to live, give or take a tenth so
+// that a fleet of verifiers does not ask in step.
+func (c *Cache) pause() time.Duration {
+	pause := defaultTTL / 2
+	if s := c.snapshot.Load(); s != nil {
+		pause = s.ttl / 2
+	}
+	c.mu.Lock()
+	if c.failures > 0 {
+		pause = min(pause, retryMost, retryFirst<<min(c.failures-1, 10))
+	}
+	c.mu.Unlock()
+	return pause + time.Duration((rand.Float64()-0.5)*0.2*float64(pause))
 }
 
 // Close ends the background work.

@@ -271,14 +271,37 @@ func TestC23BlobsAreBoundToTheirRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer raw.Close()
-	if _, err := raw.Exec(`UPDATE keys SET sealed = (SELECT sealed FROM keys k2 WHERE k2.purpose = 'code-seal' LIMIT 1) WHERE purpose = 'refresh-mac'`); err != nil {
-		t.Fatal(err)
+	open := func() error {
+		t.Helper()
+		db, err := store.Open(ctx, store.Config{Dir: r.dir, Now: r.clock.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		_, err = keys.Open(ctx, keys.Config{Records: db, KEKs: []keys.KEK{r.kek}, Now: r.clock.Now})
+		return err
 	}
-	if r.db, err = store.Open(ctx, store.Config{Dir: r.dir, Now: r.clock.Now}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := keys.Open(ctx, keys.Config{Records: r.db, KEKs: []keys.KEK{r.kek}, Now: r.clock.Now}); !errors.Is(err, keys.ErrSealed) {
-		t.Errorf("got %v", err)
+	for _, step := range []struct{ name, change, back string }{
+		{"for another purpose", `UPDATE keys SET purpose = 'refresh-mac' WHERE purpose = 'code-seal' AND activate_at IS NOT NULL`, `UPDATE keys SET purpose = 'code-seal' WHERE purpose = 'refresh-mac' AND algorithm = 'A256GCM'`},
+		{"in another row", `UPDATE keys SET sealed = (SELECT sealed FROM keys k2 WHERE k2.purpose = 'code-seal' LIMIT 1) WHERE purpose = 'refresh-mac'`, ""},
+	} {
+		if err := open(); err != nil {
+			t.Fatal(err)
+		}
+		if result, err := raw.Exec(step.change); err != nil {
+			t.Fatal(err)
+		} else if n, _ := result.RowsAffected(); n == 0 {
+			t.Fatal("nothing was changed")
+		}
+		if err := open(); !errors.Is(err, keys.ErrSealed) {
+			t.Errorf("%s it opens: %v", step.name, err)
+		}
+		if step.back == "" {
+			continue
+		}
+		if _, err := raw.Exec(step.back); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -173,6 +173,20 @@ func TestANodeThatSleptDoesNotSignWithAForgottenKey(t *testing.T) {
 	}
 }
 
+// Its clock went back meanwhile, so what it knows looks as if it were new.
+func TestANodeWhoseClockWentBackDoesNotSignWithARetiredKey(t *testing.T) {
+	r := newRing(t, 0)
+	sleeper := r.open(0, r.kek)
+	retired := r.signs()
+	if _, err := r.Retire(ctx, "cli:test", iam.KeyID(retired)); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Advance(-time.Hour)
+	if signer, err := sleeper.Signer(ctx, "ES256"); err != nil || signer.Key().ID() == retired {
+		t.Errorf("it signs with %s, which is retired (%v)", signer.Key().ID(), err)
+	}
+}
+
 func TestANodeThatCannotConfirmItsKeysDoesNotSign(t *testing.T) {
 	r := newRing(t, 0)
 	r.signs()

@@ -19,7 +19,7 @@ import (
 // does not exist yet is created.
 func (s *Service) Signer(ctx context.Context, algorithm string) (jose.Signer, error) {
 	if err := s.refresh(ctx); err != nil {
-		return jose.Signer{}, err
+		return jose.Signer{}, fmt.Errorf("%w: %w", iam.ErrUnavailable, err)
 	}
 	if err := s.ensure(ctx, iam.TokenKeys, algorithm); err != nil {
 		return jose.Signer{}, err
@@ -33,6 +33,12 @@ func (s *Service) Signer(ctx context.Context, algorithm string) (jose.Signer, er
 	return signer, nil
 }
 
+// Prepare makes the line of an algorithm if there is none yet, so that its keys
+// are published before anybody needs them.
+func (s *Service) Prepare(ctx context.Context, algorithm string) error {
+	return s.ensure(ctx, iam.TokenKeys, algorithm)
+}
+
 // Published are the public keys that verifiers may use now: active, pending
 // and retiring token keys, nothing else (C24).
 func (s *Service) Published() jose.KeySet {
@@ -44,6 +50,15 @@ func (s *Service) Published() jose.KeySet {
 		}
 	}
 	return jose.NewKeySet(public...)
+}
+
+// Ready tells whether this process may sign: it knows the keys that are in the
+// store now.
+func (s *Service) Ready(ctx context.Context) error {
+	if s.Published().Len() == 0 {
+		return errors.New("there is no signing key")
+	}
+	return s.refresh(ctx)
 }
 
 func stateOf(stored []iam.Key, k iam.Key, now time.Time) iam.KeyState {

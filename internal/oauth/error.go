@@ -1,6 +1,9 @@
 package oauth
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Error codes of RFC 6749 §5.2, RFC 6750 §3.1, RFC 8707 §2, RFC 9470 §3 and
 // the first-party applications draft.
@@ -40,7 +43,9 @@ const (
 type Error struct {
 	Code        string
 	Description string // one sentence for a person
-	cause       error
+	// Wait: the client asked too often and may come back after it (RFC 6585 §4).
+	Wait  time.Duration
+	cause error
 }
 
 func (e *Error) Error() string {
@@ -54,12 +59,19 @@ func (e *Error) Unwrap() error { return e.cause }
 
 // Because returns a copy of e that carries cause for the log.
 func (e *Error) Because(cause error) *Error {
-	return &Error{Code: e.Code, Description: e.Description, cause: cause}
+	return &Error{Code: e.Code, Description: e.Description, Wait: e.Wait, cause: cause}
 }
 
 // Refuse makes an Error of any code.
 func Refuse(code, description string, args ...any) *Error {
 	return &Error{Code: code, Description: fmt.Sprintf(description, args...)}
+}
+
+// TooMany refuses a client that has to wait. RFC 6749 §4.1.2.1 has one code for
+// "not now, later", which a client answers by waiting; that it is this client's
+// own doing is what the status 429 says.
+func TooMany(wait time.Duration, description string) *Error {
+	return &Error{Code: CodeTemporarilyUnavailable, Description: description, Wait: wait}
 }
 
 func InvalidRequest(description string, args ...any) *Error {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-var templates = template.Must(template.ParseFS(assets, "assets/setup.html", "assets/dev.html"))
+var templates = template.Must(template.ParseFS(assets, "assets/setup.html", "assets/password.html", "assets/dev.html"))
 
 // Dev is what `gatehouse dev` has to say: the same on the screen and at /.
 type Dev struct {

@@ -15,8 +15,13 @@ type Setup struct {
 
 // ShowSetup writes the page.
 func ShowSetup(w http.ResponseWriter, status int, view Setup) {
+	showPlain(w, status, "setup.html", view)
+}
+
+// show writes a page that nobody keeps.
+func showPlain(w http.ResponseWriter, status int, name string, view any) {
 	var body bytes.Buffer
-	if err := templates.ExecuteTemplate(&body, "setup.html", view); err != nil {
+	if err := templates.ExecuteTemplate(&body, name, view); err != nil {
 		panic("page: a template of ours does not fit its view: " + err.Error())
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -9,8 +9,11 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
+	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 )
 
@@ -59,14 +62,22 @@ type refusal struct {
 	RequestID   string `json:"request_id"`
 }
 
-// Error answers err: an *oauth.Error with its own code and sentence, anything
-// else with server_error and no detail. The cause goes to the log only.
+// Error answers err: an *oauth.Error with its own code and sentence, a store
+// that is away with 503, anything else with server_error and no detail. The cause goes to the log only.
 func Error(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err error) {
 	var known *oauth.Error
-	if !errors.As(err, &known) {
+	switch {
+	case errors.As(err, &known):
+	case errors.Is(err, iam.ErrUnavailable):
+		known = oauth.Refuse(oauth.CodeTemporarilyUnavailable, "The database cannot be used now. Try again in a moment.")
+	default:
 		known = oauth.Refuse(oauth.CodeServerError, "Something went wrong on our side. The log has the cause under this request id.")
 	}
 	status, id := statusOf(known.Code), RequestID(r.Context())
+	if known.Wait > 0 {
+		status = http.StatusTooManyRequests
+		RetryAfter(w, known.Wait)
+	}
 	level := slog.LevelInfo
 	if status >= 500 {
 		level = slog.LevelError
@@ -80,6 +91,11 @@ func Error(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err erro
 		w.Header().Set("Retry-After", "2")
 	}
 	JSON(w, status, refusal{Code: known.Code, Description: known.Description, RequestID: id})
+}
+
+// RetryAfter says how long to wait, in whole seconds and never too few (RFC 9110 §10.2.3).
+func RetryAfter(w http.ResponseWriter, wait time.Duration) {
+	w.Header().Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
 }
 
 func statusOf(code string) int {

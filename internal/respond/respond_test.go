@@ -2,12 +2,16 @@ package respond_test
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 	"github.com/gatehouse-auth/gatehouse/internal/respond"
 )
 
@@ -37,4 +41,25 @@ func TestAPanicIsAnswered(t *testing.T) {
 		}
 	}()
 	serve(http.ErrAbortHandler)
+}
+
+// Trouble of the store is 503 and says when to come back; a fault of ours is
+// 500. Neither tells the client what happened.
+func TestTroubleOfTheStore(t *testing.T) {
+	for name, tc := range map[string]struct {
+		err    error
+		status int
+		code   string
+		retry  bool
+	}{
+		"the disk is full":        {fmt.Errorf("issue: %w: disk is full", iam.ErrUnavailable), 503, "temporarily_unavailable", true},
+		"a fault of ours":         {errors.New("disk is full"), 500, "server_error", false},
+		"a refusal because of it": {oauth.Refuse(oauth.CodeAccessDenied, "No.").Because(iam.ErrUnavailable), 400, "access_denied", false},
+	} {
+		w := httptest.NewRecorder()
+		respond.Error(w, httptest.NewRequest("GET", "/x", nil), slog.New(slog.DiscardHandler), tc.err)
+		if w.Code != tc.status || !strings.Contains(w.Body.String(), tc.code) || (w.Header().Get("Retry-After") != "") != tc.retry || strings.Contains(w.Body.String(), "full") {
+			t.Errorf("%s: %d %s, Retry-After %q", name, w.Code, w.Body, w.Header().Get("Retry-After"))
+		}
+	}
 }

@@ -19,7 +19,7 @@ type Limits struct {
 const (
 	defaultConnections = 4096
 	defaultPerAddress  = 256
-	// complainEvery is how often refused connections are mentioned in the log.
+	// complainEvery is how often trouble that goes on is mentioned in the log.
 	complainEvery = 10 * time.Second
 )
 

@@ -37,6 +37,8 @@ type Config struct {
 	Logger       *slog.Logger
 	// Proxies terminate TLS in front of this server; nil: nobody does.
 	Proxies []netip.Prefix
+	// Blocklist is the operator's list of passwords to refuse; nil: none.
+	Blocklist *login.Blocklist
 	// Outgoing bounds what is fetched from addresses that clients name (C34).
 	Outgoing dial.Config
 	// Home answers what no endpoint does; nil: 404.
@@ -93,13 +95,15 @@ func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	passwords := login.NewPasswords()
+	passwords := login.NewPasswordsWith(login.PasswordConfig{
+		Blocklist: func() (*login.Blocklist, error) { return c.Blocklist, nil }, Words: issuerWords(c.Issuer),
+	})
 	p.Directory, err = directory.New(directory.Config{APIs: p.Store, Roles: p.Store, Users: p.Store, Clients: p.Store, Passwords: passwords, Now: c.Now})
 	if err != nil {
 		return err
 	}
 	p.Setup = directory.NewSetup(p.Directory, p.Store)
-	p.Logins, err = login.New(login.Config{Users: p.Store, Passwords: passwords, Now: c.Now})
+	p.Logins, err = login.New(login.Config{Users: p.Store, Changes: p.Store, Passwords: passwords, Throttle: p.throttle, Now: c.Now})
 	if err != nil {
 		return err
 	}
@@ -121,6 +125,15 @@ func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 	return p.routes(c)
 }
 
+// issuerWords are what this installation is called: no password of its own.
+func issuerWords(issuer string) []string {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return nil
+	}
+	return []string{u.Hostname()}
+}
+
 func (p *Parts) routes(c Config) error {
 	mux, err := api.Routes(api.Config{Issuer: c.Issuer, Tokens: p.Tokens, Logins: p.Logins, Keys: p.Keys, Records: p.Store, Logger: c.Logger, Locales: page.Languages})
 	if err != nil {
@@ -133,6 +146,9 @@ func (p *Parts) routes(c Config) error {
 		c.Home = http.HandlerFunc(respond.NotFound)
 	}
 	mux.Handle("/", c.Home)
+	account := web.Account(p.Logins, c.Logger)
+	mux.Handle("/account/password", account)
+	mux.Handle("/.well-known/change-password", account)
 	mux.Handle("/setup", web.Setup(p.Setup, c.Logger))
 	h := respond.Secure(respond.Host(c.Issuer, mux))
 	if len(c.Proxies) > 0 {

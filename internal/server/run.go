@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,9 +11,12 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/jose"
+	"github.com/gatehouse-auth/gatehouse/internal/keys"
 )
 
 // Intervals of the background work.
@@ -24,6 +26,8 @@ const (
 	tendEvery     = time.Minute
 	cleanBatch    = 500
 	shutdownGrace = 5 * time.Second
+	// drainGrace is how long open connections may end by themselves.
+	drainGrace = time.Second
 )
 
 // Limits of one request and one connection.
@@ -50,8 +54,10 @@ func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
 // Serve answers on listeners with the limits that every server of ours has,
 // until ctx ends.
 func Serve(ctx context.Context, h http.Handler, logger *slog.Logger, listeners ...net.Listener) error {
+	d := &drain{next: h}
 	s := &http.Server{
-		Handler:           http.MaxBytesHandler(h, maxBodyBytes),
+		Handler:           http.MaxBytesHandler(d, maxBodyBytes),
+		ConnState:         d.count,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -67,6 +73,7 @@ func Serve(ctx context.Context, h http.Handler, logger *slog.Logger, listeners .
 	var err error
 	select {
 	case <-ctx.Done():
+		d.wait(listeners)
 	case err = <-ended:
 	}
 	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
@@ -80,22 +87,69 @@ func Serve(ctx context.Context, h http.Handler, logger *slog.Logger, listeners .
 	return err
 }
 
+// drain ends connections without losing a request: a server that closes an idle
+// connection may do so just as the client sends the next request on it, and the
+// client cannot know whether it was done. So new connections are refused, and
+// open ones hear with their next answer that it is the last.
+type drain struct {
+	next   http.Handler
+	ending atomic.Bool
+	open   atomic.Int64
+}
+
+func (d *drain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if d.ending.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	d.next.ServeHTTP(w, r)
+}
+
+func (d *drain) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		d.open.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		d.open.Add(-1)
+	}
+}
+
+func (d *drain) wait(listeners []net.Listener) {
+	for _, l := range listeners { // first, so that nobody who is sent away comes back
+		_ = l.Close()
+	}
+	d.ending.Store(true)
+	for end := time.Now().Add(drainGrace); d.open.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 // watch follows what other processes changed (C28): the keys, and the copies
 // that the store holds.
 func (p *Parts) watch(ctx context.Context) {
 	var seen watched // the first look reads what is there: nothing between opening and watching is missed
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
+	var complained time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if err := p.look(ctx, &seen); err != nil && ctx.Err() == nil {
-			p.logger.Error("changes not followed", "cause", err)
+		if err := p.look(ctx, &seen); err != nil && ctx.Err() == nil && time.Since(complained) > complainEvery {
+			complained = time.Now()
+			p.logger.Error("changes not followed", "cause", explain(err))
 		}
 	}
+}
+
+// explain says what to do about keys that another process sealed with a
+// key-encryption key that this one was not given.
+func explain(err error) error {
+	if errors.Is(err, keys.ErrSealed) {
+		return fmt.Errorf("%w. Another process seals with a newer key-encryption key: restart this server with the configuration that names it", err)
+	}
+	return err
 }
 
 // watched is how far the watcher has come.
@@ -108,20 +162,26 @@ type watched struct {
 // only, so a process that slept for long forgets all it holds.
 func (p *Parts) look(ctx context.Context, seen *watched) error {
 	now := time.Now().Round(0)
-	changes, head, err := p.Store.Changes(ctx, seen.change)
-	if err != nil {
-		return fmt.Errorf("read changes: %w", err)
-	}
 	if now.Sub(seen.at) > sleptFor {
 		p.Store.Forget(iam.Change{})
 	}
-	p.Store.Forget(changes...)
-	if slices.ContainsFunc(changes, func(c iam.Change) bool { return c.Kind == "key" }) {
-		if err := p.Keys.Reload(ctx); err != nil {
-			return fmt.Errorf("reload keys: %w", err)
+	for {
+		changes, head, err := p.Store.Changes(ctx, seen.change)
+		if err != nil {
+			return fmt.Errorf("read changes: %w", err)
+		}
+		p.Store.Forget(changes...)
+		if slices.ContainsFunc(changes, func(c iam.Change) bool { return c.Kind == "key" }) {
+			if err := p.Keys.Reload(ctx); err != nil {
+				return fmt.Errorf("reload keys: %w", err)
+			}
+		}
+		seen.change = head
+		if len(changes) == 0 {
+			break
 		}
 	}
-	*seen = watched{head, now}
+	seen.at = now
 	p.Keys.Confirm()
 	return nil
 }
@@ -130,6 +190,11 @@ func (p *Parts) look(ctx context.Context, seen *watched) error {
 func (p *Parts) tend(ctx context.Context) {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
+	// ID tokens of clients that ask for nothing else; making RSA keys takes a
+	// while, and the first login should not wait for it.
+	if err := p.Keys.Prepare(ctx, string(jose.RS256)); err != nil && ctx.Err() == nil {
+		p.logger.Error("no key for ID tokens yet", "cause", err)
+	}
 	for {
 		if err := p.Keys.Tend(ctx, p.rotateEvery); err != nil && ctx.Err() == nil {
 			p.logger.Error("keys not tended", "cause", err)
@@ -159,13 +224,4 @@ func tuneCollector() {
 		debug.SetMemoryLimit(512 << 20)
 		debug.SetGCPercent(400)
 	}
-}
-
-// ListenTLS wraps a listener with a certificate from files.
-func ListenTLS(l net.Listener, certFile, keyFile string) (net.Listener, error) {
-	certificate, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("read the TLS certificate: %w", err)
-	}
-	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), nil
 }

@@ -2,6 +2,12 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,13 +66,26 @@ func TestC28TheWatcherMissesNothing(t *testing.T) {
 	sees("0") // the copy: otherwise this test would see nothing
 	look(&seen)
 	sees("1")
+	// More of them than one reading brings: all are followed at one look.
+	var all sync.WaitGroup
+	for n := range 1100 {
+		all.Go(func() {
+			if err := other.CreateUser(ctx, iam.User{ID: iam.NewUserID(), Username: fmt.Sprint("u", n)}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	change("1b")
+	look(&seen)
+	sees("1b")
 	change("2")
 	far, err := store.Open(ctx, store.Config{Dir: dir, Now: func() time.Time { return later().Add(2 * time.Hour) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer far.Close()
-	if n, err := far.Clean(ctx, 100); err != nil || n == 0 {
+	if n, err := far.Clean(ctx, 500); err != nil || n == 0 {
 		t.Fatalf("%d rows went: %v", n, err)
 	}
 	seen.at = seen.at.Add(-time.Hour)
@@ -75,5 +94,53 @@ func TestC28TheWatcherMissesNothing(t *testing.T) {
 	sees("2")
 	if rows, _, err := p.Store.Changes(ctx, 0); err != nil || len(rows) != 0 {
 		t.Errorf("the change is still told: %v %v", rows, err)
+	}
+}
+
+// `kek rotate` and then a new key, while this server was not restarted with
+// the next key-encryption key: it signs on for a moment, then it is not ready,
+// and it says what to do.
+func TestC23AServerWithAnOldKeyEncryptionKeySaysSo(t *testing.T) {
+	ctx, dir := context.Background(), t.TempDir()
+	old, _ := keys.GenerateKEK()
+	next, _ := keys.GenerateKEK()
+	var skip atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(skip.Load())) }
+	p, err := Assemble(ctx, Config{Issuer: "https://auth.example.com", Dir: dir, KEKs: []keys.KEK{old}, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	ready := func() int {
+		w := httptest.NewRecorder()
+		p.Handler.ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+		return w.Code
+	}
+	var seen watched
+	if err := p.look(ctx, &seen); err != nil || ready() != 200 {
+		t.Fatalf("%v, ready: %d", err, ready())
+	}
+	other, err := store.Open(ctx, store.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	ring, err := keys.Open(ctx, keys.Config{Records: other, KEKs: []keys.KEK{next, old}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ring.Rotate(ctx, "cli:test", iam.TokenKeys, "ES256", keys.AtOnce); err != nil {
+		t.Fatal(err)
+	}
+	err = p.look(ctx, &seen)
+	if err == nil || !strings.Contains(explain(err).Error(), "restart this server") {
+		t.Errorf("got %v, want what to do", err)
+	}
+	skip.Store(int64(time.Minute))
+	if _, err := p.Keys.Signer(ctx, "ES256"); !errors.Is(err, iam.ErrUnavailable) {
+		t.Errorf("it signs, or says that the request is at fault: %v", err)
+	}
+	if got := ready(); got != 503 {
+		t.Errorf("ready: %d, want 503", got)
 	}
 }

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
 
 const (
@@ -35,6 +37,7 @@ var obsoletes = []obsolete{
 	{`DELETE FROM pushed WHERE id_hash IN (SELECT id_hash FROM pushed WHERE expires < $1 ORDER BY expires LIMIT $2)`, 0},
 	{`DELETE FROM devices WHERE code_hash IN (SELECT code_hash FROM devices WHERE expires < $1 ORDER BY expires LIMIT $2)`, keepDevices},
 	{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)`, keepEnded},
+	{`DELETE FROM known_networks WHERE (user_id, network) IN (SELECT user_id, network FROM known_networks WHERE seen_at < $1 ORDER BY seen_at LIMIT $2)`, iam.KnownNetworkLife},
 }
 
 // Clean removes what nobody can need any more, in transactions of at most

@@ -12,7 +12,7 @@ import (
 func record(ctx context.Context, tx *txn, now time.Time, events []iam.Event) error {
 	for _, e := range events {
 		if e.ID == "" {
-			e.ID = iam.NewEventID()
+			e.ID = iam.NewEventIDAt(now)
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO events (id, at, kind, actor, user_id, client_id, grant_id, token_id, subject, detail)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
@@ -47,9 +47,13 @@ func changed(ctx context.Context, tx *txn, now time.Time, kind, subject string) 
 	return err
 }
 
-// Changes returns the changes after a sequence number and the newest number.
+// changesAtOnce bounds one answer of Changes.
+const changesAtOnce = 1000
+
+// Changes returns the next changes after a sequence number, changesAtOnce at
+// most, and the number of the last of them. None are left when it returns none.
 func (db *DB) Changes(ctx context.Context, after int64) ([]iam.Change, int64, error) {
-	rows, err := db.reads.QueryContext(ctx, `SELECT seq, at, kind, subject FROM change WHERE seq > $1 ORDER BY seq`, after)
+	rows, err := db.reads.QueryContext(ctx, `SELECT seq, at, kind, subject FROM change WHERE seq > $1 ORDER BY seq LIMIT $2`, after, changesAtOnce)
 	changes, err := collect(rows, err, func(r *sql.Rows) (iam.Change, error) {
 		var c iam.Change
 		return c, r.Scan(&c.Seq, moment{&c.At}, &c.Kind, &c.Subject)

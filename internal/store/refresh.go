@@ -115,7 +115,7 @@ func (db *DB) recordTurn(ctx context.Context, tx *txn, now time.Time, t iam.Turn
 		event.Kind = iam.EventRefreshed
 	case iam.Repeated:
 		event.Kind = iam.EventRefreshRepeated
-		event.ID = iam.NewEventID() // a retry after an unknown commit has the id of the first try
+		event.ID = iam.NewEventIDAt(now) // a retry after an unknown commit has the id of the first try
 	default:
 		return nil
 	}

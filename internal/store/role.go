@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"strconv"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
@@ -104,9 +106,26 @@ func (db *DB) RoleHolders(ctx context.Context, name string) (users, services int
 	return users, services, err
 }
 
+// holdersAtOnce bounds how many holders one transaction changes: others, also
+// in other processes, write in between.
+const holdersAtOnce = 500
+
 // DeleteRole takes a role from everybody, which ends the access tokens of
-// every holder (C16), and removes it.
+// every holder (C16), and removes it. The last holders go in one transaction
+// with the role and the events; of more, each batch is in the journal itself.
 func (db *DB) DeleteRole(ctx context.Context, name string, events ...iam.Event) error {
+	for {
+		holders, err := db.holders(ctx, name, "")
+		if err != nil {
+			return err
+		}
+		if len(holders) < holdersAtOnce {
+			break
+		}
+		if err := db.takeRole(ctx, name, holders, events); err != nil {
+			return err
+		}
+	}
 	return db.change(ctx, "role", name, events, func(ctx context.Context, tx *txn) error {
 		if err := bumpHolders(ctx, tx, db.now(), name); err != nil {
 			return err
@@ -116,33 +135,96 @@ func (db *DB) DeleteRole(ctx context.Context, name string, events ...iam.Event) 
 	})
 }
 
-// BumpHolders ends the access tokens of every holder of a role, so that its
-// new definition takes effect at once (C16).
-func (db *DB) BumpHolders(ctx context.Context, name string, events ...iam.Event) error {
-	return db.change(ctx, "role", name, events, func(ctx context.Context, tx *txn) error {
-		return bumpHolders(ctx, tx, db.now(), name)
+// takeRole takes a role from a batch of users.
+func (db *DB) takeRole(ctx context.Context, name string, holders []iam.UserID, events []iam.Event) error {
+	taken := iam.Event{Kind: iam.EventRoleTaken, Subject: name, Detail: map[string]string{"users": strconv.Itoa(len(holders))}}
+	if len(events) > 0 {
+		taken.Actor = events[0].Actor
+	}
+	return db.inTurn(ctx, func(ctx context.Context, tx *txn) error {
+		for _, id := range holders {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM user_roles WHERE user_id = $1 AND role = $2`, id, name); err != nil {
+				return err
+			}
+		}
+		if err := endAccess(ctx, tx, db.now(), holders); err != nil {
+			return err
+		}
+		return record(ctx, tx, db.now(), []iam.Event{taken})
 	})
 }
 
-// bumpHolders moves the epochs of all holders, and writes what verifiers must
-// know, in two statements for users and two for service accounts.
-func bumpHolders(ctx context.Context, tx *txn, now time.Time, role string) error {
-	drop := micros(now.Add(tokenLife))
-	for _, statement := range []string{
-		`UPDATE users SET epoch = epoch + 1 WHERE id IN (SELECT user_id FROM user_roles WHERE role = $1)`,
-		`UPDATE clients SET epoch = epoch + 1 WHERE id IN (SELECT client_id FROM client_roles WHERE role = $1)`,
-	} {
-		if _, err := tx.ExecContext(ctx, statement, role); err != nil {
-			return err
+// BumpHolders ends the access tokens of every holder of a role, so that its
+// new definition takes effect at once (C16): service accounts with the events,
+// then users in batches.
+func (db *DB) BumpHolders(ctx context.Context, name string, events ...iam.Event) error {
+	err := db.change(ctx, "role", name, events, func(ctx context.Context, tx *txn) error {
+		return bumpServices(ctx, tx, db.now(), name)
+	})
+	for after := iam.UserID(""); err == nil; {
+		var holders []iam.UserID
+		if holders, err = db.holders(ctx, name, after); err != nil || len(holders) == 0 {
+			break
 		}
+		after = holders[len(holders)-1]
+		err = db.inTurn(ctx, func(ctx context.Context, tx *txn) error { return endAccess(ctx, tx, db.now(), holders) })
 	}
-	for _, statement := range []string{
-		`INSERT INTO revocation (at, kind, subject, min_epoch, drop_after) SELECT $1, 'user', u.id, u.epoch, $2 FROM users u JOIN user_roles r ON r.user_id = u.id WHERE r.role = $3`,
-		`INSERT INTO revocation (at, kind, subject, min_epoch, drop_after) SELECT $1, 'client', c.id, c.epoch, $2 FROM clients c JOIN client_roles r ON r.client_id = c.id WHERE r.role = $3`,
-	} {
-		if _, err := tx.ExecContext(ctx, statement, micros(now), drop, role); err != nil {
+	return err
+}
+
+// inTurn writes one batch of many and lets others write before the next.
+func (db *DB) inTurn(ctx context.Context, run closure) error {
+	if err := db.writer.do(ctx, run); err != nil {
+		return err
+	}
+	select {
+	case <-time.After(cleanPause):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// holders are the next users after an id who hold a role.
+func (db *DB) holders(ctx context.Context, role string, after iam.UserID) ([]iam.UserID, error) {
+	rows, err := db.reads.QueryContext(ctx, `SELECT user_id FROM user_roles WHERE role = $1 AND user_id > $2 ORDER BY user_id LIMIT $3`, role, after, holdersAtOnce)
+	return collect(rows, err, func(r *sql.Rows) (iam.UserID, error) {
+		var id iam.UserID
+		return id, r.Scan(&id)
+	})
+}
+
+// endAccess moves the epochs of users and tells verifiers. A user who was
+// deleted meanwhile is past caring.
+func endAccess(ctx context.Context, tx *txn, now time.Time, users []iam.UserID) error {
+	for _, id := range users {
+		if err := endUser(ctx, tx, now, id, iam.EndAccess); err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 	}
 	return nil
+}
+
+// bumpHolders moves the epochs of all holders, and writes what verifiers must
+// know.
+func bumpHolders(ctx context.Context, tx *txn, now time.Time, role string) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE users SET epoch = epoch + 1 WHERE id IN (SELECT user_id FROM user_roles WHERE role = $1)`, role); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO revocation (at, kind, subject, min_epoch, drop_after) SELECT $1, 'user', u.id, u.epoch, $2 FROM users u JOIN user_roles r ON r.user_id = u.id WHERE r.role = $3`,
+		micros(now), micros(now.Add(tokenLife)), role)
+	if err != nil {
+		return err
+	}
+	return bumpServices(ctx, tx, now, role)
+}
+
+// bumpServices does the same for service accounts.
+func bumpServices(ctx context.Context, tx *txn, now time.Time, role string) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE clients SET epoch = epoch + 1 WHERE id IN (SELECT client_id FROM client_roles WHERE role = $1)`, role); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO revocation (at, kind, subject, min_epoch, drop_after) SELECT $1, 'client', c.id, c.epoch, $2 FROM clients c JOIN client_roles r ON r.client_id = c.id WHERE r.role = $3`,
+		micros(now), micros(now.Add(tokenLife)), role)
+	return err
 }

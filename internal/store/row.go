@@ -83,7 +83,7 @@ func (m maybe[T]) Scan(v any) error {
 // collect reads all rows with scan.
 func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) ([]T, error) {
 	if err != nil {
-		return nil, err
+		return nil, unavailable(err)
 	}
 	defer rows.Close()
 	all := []T{}
@@ -94,7 +94,7 @@ func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) 
 		}
 		all = append(all, one)
 	}
-	return all, rows.Err()
+	return all, unavailable(rows.Err())
 }
 
 // one says whether exactly one row was changed.

@@ -43,6 +43,7 @@ type DB struct {
 	// onChange hears of the directory's changes after their COMMIT and before
 	// their caller does. Filled before the store is used.
 	onChange []func(kind, subject string)
+	probe    probe
 }
 
 // NotOwner says that the data folder belongs to another system user, whose
@@ -163,7 +164,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 			return ctx.Err()
 		}
 	}
-	return fmt.Errorf("bring the database up to date: %w", err)
+	return fmt.Errorf("bring the database up to date: %w", unavailable(err))
 }
 
 const (
@@ -173,12 +174,6 @@ const (
 
 // Close waits for the writes under way and closes the files.
 func (db *DB) Close() error { return errors.Join(db.writer.close(), db.reads.Close()) }
-
-// Ping tells whether the store answers.
-func (db *DB) Ping(ctx context.Context) error {
-	var one int
-	return db.reads.QueryRowContext(ctx, `SELECT 1 FROM meta LIMIT 1`).Scan(&one)
-}
 
 // IssuerMismatch says that the data belong to another issuer (C2): every token
 // and every client names it, so it cannot change.
@@ -215,5 +210,5 @@ func translate(err error) error {
 	case errors.As(err, &engine) && (engine.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY || engine.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE):
 		return fmt.Errorf("%w: %w", iam.ErrExists, err)
 	}
-	return err
+	return unavailable(err)
 }

@@ -73,20 +73,39 @@ func (db *DB) rolesOf(ctx context.Context, id iam.UserID) ([]string, error) {
 	})
 }
 
-// Users reads at most limit users whose name comes after a given one.
+// Users reads at most limit users whose name comes after a given one: a page by
+// key, with the roles, in one query.
 func (db *DB) Users(ctx context.Context, after string, limit int) ([]iam.User, error) {
-	rows, err := db.reads.QueryContext(ctx, `SELECT `+userColumns+` FROM users WHERE username > $1 ORDER BY username LIMIT $2`, after, limit)
-	users, err := collect(rows, err, func(r *sql.Rows) (iam.User, error) { return scanUser(r) })
+	rows, err := db.reads.QueryContext(ctx, `SELECT page.*, r.role FROM (SELECT `+userColumns+` FROM users WHERE username > $1 ORDER BY username LIMIT $2) page
+		LEFT JOIN user_roles r ON r.user_id = page.id ORDER BY page.username, r.role`, after, limit)
+	users := []iam.User{}
+	_, err = collect(rows, err, func(r *sql.Rows) (none struct{}, err error) {
+		var role sql.NullString
+		u, err := scanUser(withRole{r, &role})
+		if err != nil {
+			return none, err
+		}
+		if len(users) == 0 || users[len(users)-1].ID != u.ID {
+			users = append(users, u)
+		}
+		if last := &users[len(users)-1]; role.Valid {
+			last.Roles = append(last.Roles, role.String)
+		}
+		return none, nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	for i := range users {
-		if users[i].Roles, err = db.rolesOf(ctx, users[i].ID); err != nil {
-			return nil, err
-		}
-	}
 	return users, nil
 }
+
+// withRole is a row of a user and one of its roles.
+type withRole struct {
+	rows *sql.Rows
+	role *sql.NullString
+}
+
+func (w withRole) Scan(into ...any) error { return w.rows.Scan(append(into, w.role)...) }
 
 // UpdateUser replaces a user if nobody changed it since it was read, and ends
 // what the change ends (C14, C16). The epoch moves here, never in the caller.
@@ -133,6 +152,10 @@ func endUser(ctx context.Context, tx *txn, now time.Time, id iam.UserID, ending 
 		return nil
 	}
 	if err := endGrants(ctx, tx, now, `user_id`, string(id), "the user's access ended"); err != nil {
+		return err
+	}
+	// Whoever had the old password may have made a network known.
+	if _, err := tx.ExecContext(ctx, `DELETE FROM known_networks WHERE user_id = $1`, id); err != nil {
 		return err
 	}
 	return endSessions(ctx, tx, now, id)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -25,6 +26,8 @@ type writer struct {
 	stop  sync.Once
 	quit  chan struct{}
 	tx    *txn // nil until the first write, and after a failure
+	// broken says that the last batch was abandoned.
+	broken atomic.Bool
 }
 
 // closure does SQL only. What it returns as an error rolls back what it did;
@@ -44,7 +47,7 @@ const (
 	queueSize = 2 * maxBatch
 )
 
-var errClosed = errors.New("the store is closed")
+var errClosed = fmt.Errorf("%w: it is closed", iam.ErrUnavailable)
 
 func newWriter(db *sql.DB) *writer {
 	w := &writer{db: db, queue: make(chan job, queueSize), done: make(chan struct{}), quit: make(chan struct{})}
@@ -111,7 +114,9 @@ func (w *writer) commit(batch []job) {
 	err := w.transact(batch, results)
 	if err != nil {
 		w.discard()
+		err = unavailable(err)
 	}
+	w.broken.Store(err != nil)
 	for i, j := range batch {
 		if err != nil {
 			results[i] = err
@@ -171,6 +176,7 @@ func (w *writer) discard() {
 	if w.tx == nil {
 		return
 	}
+	w.tx.finalize()
 	_ = w.tx.conn.Raw(func(any) error { return driver.ErrBadConn })
 	_ = w.tx.conn.Close()
 	w.tx = nil
@@ -180,6 +186,7 @@ func (w *writer) close() error {
 	w.stop.Do(func() { close(w.quit) })
 	<-w.done
 	if w.tx != nil {
+		w.tx.finalize()
 		if err := w.tx.conn.Close(); err != nil && !errors.Is(err, sql.ErrConnDone) {
 			return errors.Join(err, w.db.Close())
 		}
@@ -192,6 +199,16 @@ func (w *writer) close() error {
 type txn struct {
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt
+}
+
+// finalize closes the statements. A connection with open ones stays open in the
+// engine after its Close: with its locks, and without the checkpoint that
+// leaves the database in one file.
+func (t *txn) finalize() {
+	for _, s := range t.statements {
+		_ = s.Close()
+	}
+	clear(t.statements)
 }
 
 // attempt runs one job. refused is the job's own failure, whose changes are

@@ -106,6 +106,12 @@ func TestC28AnotherOwnerIsRefused(t *testing.T) {
 // others are queued behind it, and all of them then share the next COMMIT.
 func batch(t *testing.T, db *DB, closures ...closure) []error {
 	t.Helper()
+	return batchOf(t, db, nil, closures...)
+}
+
+// batchOf is batch with a context for each caller.
+func batchOf(t *testing.T, db *DB, callers []context.Context, closures ...closure) []error {
+	t.Helper()
 	began, release := make(chan struct{}), make(chan struct{})
 	var all sync.WaitGroup
 	all.Go(func() {
@@ -116,7 +122,11 @@ func batch(t *testing.T, db *DB, closures ...closure) []error {
 	<-began
 	results := make([]error, len(closures))
 	for i, run := range closures {
-		all.Go(func() { results[i] = db.writer.do(context.Background(), run) })
+		caller := context.Background()
+		if callers != nil {
+			caller = callers[i]
+		}
+		all.Go(func() { results[i] = db.writer.do(caller, run) })
 		for len(db.writer.queue) != i+1 {
 			time.Sleep(time.Millisecond)
 		}
@@ -238,6 +248,23 @@ func TestC27AFailureAbandonsTheWholeBatch(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A caller who hangs up while its transaction runs interrupts nobody: not even
+// itself, because how it ended would then be unknown.
+func TestC27ACallerWhoLeavesInterruptsNobody(t *testing.T) {
+	db := fresh(t)
+	ctx, leave := context.WithCancel(context.Background())
+	results := batchOf(t, db, []context.Context{context.Background(), ctx, context.Background()}, put("before"),
+		then(func(context.Context, *txn) error { leave(); return nil }, put("own")), put("after"))
+	for i, err := range results {
+		if err != nil {
+			t.Errorf("write %d: %v", i, err)
+		}
+	}
+	if got := stored(t, db); !got["before"] || !got["own"] || !got["after"] {
+		t.Errorf("stored %v", got)
 	}
 }
 

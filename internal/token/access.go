@@ -95,3 +95,10 @@ func (a access) event(kind string) iam.Event {
 	}
 	return e
 }
+
+// frequent is event for what happens with every token.
+func (a access) frequent(kind string, now time.Time) iam.Event {
+	e := a.event(kind)
+	e.ID = iam.NewEventIDAt(now)
+	return e
+}

@@ -38,7 +38,7 @@ func (s *Service) clientCredentials(ctx context.Context, client iam.Client, r oa
 	}
 	a := access{id: iam.NewTokenID(), client: client, granted: granted}
 	candidate := iam.Grant{ID: iam.NewGrantID(), ClientID: client.ID, CreatedAt: s.now()}
-	if a.grant.ID, err = s.grants.IssueForClient(ctx, candidate, client.Epoch, a.event(iam.EventTokenIssued)); err != nil {
+	if a.grant.ID, err = s.grants.IssueForClient(ctx, candidate, client.Epoch, a.frequent(iam.EventTokenIssued, s.now())); err != nil {
 		return oauth.TokenResponse{}, fmt.Errorf("record token: %w", err)
 	}
 	return s.sign(ctx, a)

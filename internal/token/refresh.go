@@ -102,7 +102,7 @@ func (s *Service) turn(ctx context.Context, proven iam.Client, presented refresh
 	}
 	turn := iam.Turn{
 		Grant: presented.grant, Client: proven.ID, Gen: presented.gen, MacKey: presented.key, Grace: s.grace, NextMacKey: next,
-		UserEpoch: a.user.Epoch, ClientEpoch: a.client.Epoch, Event: a.event(iam.EventRefreshed),
+		UserEpoch: a.user.Epoch, ClientEpoch: a.client.Epoch, Event: a.frequent(iam.EventRefreshed, s.now()),
 	}
 	grant, outcome, err := s.grants.TurnRefresh(ctx, turn)
 	if err != nil && ctx.Err() == nil && s.grace > 0 {

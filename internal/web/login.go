@@ -56,7 +56,7 @@ func (h *handler) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result, err := h.Logins.Password(r.Context(), clientID, view.Username, form.Get("password"))
+	result, err := h.Logins.Password(r.Context(), login.Attempt{Client: clientID, Username: view.Username, Password: form.Get("password"), Address: respond.Address(r)})
 	if err == nil {
 		var cookie string
 		if _, cookie, err = h.Sessions.Begin(r.Context(), result, had, r.UserAgent()); err == nil {
@@ -70,16 +70,22 @@ func (h *handler) login(w http.ResponseWriter, r *http.Request) error {
 	}
 	h.Logger.Info("login refused", "cause", err, "address", respond.Address(r).String(), "request_id", respond.RequestID(r.Context()))
 	view.Fault, view.Wait = fault, wait
+	if wait > 0 {
+		respond.RetryAfter(w, wait)
+	}
 	return h.showLogin(w, r, status, f, view)
 }
 
 // loginFault is what a person is told of a login that failed.
 func loginFault(err error) (int, page.Fault, time.Duration) {
+	var throttled *login.Throttled
 	switch {
+	case errors.As(err, &throttled):
+		return http.StatusTooManyRequests, page.FaultTooMany, throttled.Wait
 	case errors.Is(err, login.ErrDenied), errors.Is(err, iam.ErrConflict):
 		return http.StatusBadRequest, page.FaultDenied, 0
 	case errors.Is(err, login.ErrBusy):
-		return http.StatusServiceUnavailable, page.FaultBusy, 0
+		return http.StatusServiceUnavailable, page.FaultBusy, busyWait
 	}
 	return http.StatusInternalServerError, "", 0
 }

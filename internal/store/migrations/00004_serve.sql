@@ -5,6 +5,10 @@ CREATE INDEX grants_revoked ON grants (revoked_at) WHERE revoked_at IS NOT NULL;
 CREATE INDEX sessions_expires ON sessions (expires);
 CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;
 
+-- The holders of a role, a page at a time.
+DROP INDEX user_roles_role;
+CREATE INDEX user_roles_role ON user_roles (role, user_id);
+
 -- Secrets of the server itself that are not keys of a line: the ACME account
 -- and certificates, sealed like keys.
 CREATE TABLE sealed (
@@ -24,6 +28,8 @@ CREATE TABLE setup (
 -- +goose Down
 DROP TABLE setup;
 DROP TABLE sealed;
+DROP INDEX user_roles_role;
+CREATE INDEX user_roles_role ON user_roles (role);
 DROP INDEX grants_expires;
 DROP INDEX grants_revoked;
 DROP INDEX sessions_expires;

@@ -1,0 +1,184 @@
+package web_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/login"
+	"github.com/gatehouse-auth/gatehouse/internal/store"
+	"github.com/gatehouse-auth/gatehouse/internal/store/storetest"
+	"github.com/gatehouse-auth/gatehouse/internal/throttle"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+const (
+	current = "lantern moat crow bell rope"
+	next    = "seven green doors ajar"
+)
+
+// account is the page over a real login service with one user, ada.
+func account(t *testing.T) (http.Handler, *login.Passwords) {
+	t.Helper()
+	ctx, clock := context.Background(), storetest.NewClock()
+	db, err := store.Open(ctx, store.Config{Dir: t.TempDir(), Now: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	passwords := login.NewPasswords()
+	hash, err := passwords.Hash(ctx, current)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.CreateUser(ctx, iam.User{ID: iam.NewUserID(), Username: "ada", Email: "lovelace@example.com", PasswordHash: hash}); err != nil {
+		t.Fatal(err)
+	}
+	service, err := login.New(login.Config{Users: db, Changes: db, Passwords: passwords, Throttle: throttle.New(throttle.Config{Now: clock.Now}), Now: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return web.Account(service, slog.New(slog.DiscardHandler)), passwords
+}
+
+func change(h http.Handler, username, current, next, again string, header http.Header) *httptest.ResponseRecorder {
+	form := url.Values{"username": {username}, "current-password": {current}, "new-password": {next}, "new-password-again": {again}}
+	r := httptest.NewRequest("POST", "https://auth.example.com/account/password", strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestThePasswordForm(t *testing.T) {
+	h, _ := account(t)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/account/password", nil))
+	for _, want := range []string{`autocomplete="username"`, `autocomplete="current-password"`, `autocomplete="new-password"`, `method="post"`, `autocapitalize="none"`} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("the form has no %s", want)
+		}
+	}
+	// A browser that cuts what is pasted would set another password than was meant.
+	if strings.Contains(w.Body.String(), "maxlength=") || strings.Contains(w.Body.String(), "<script") || strings.Contains(w.Body.String(), "style=") {
+		t.Error("the form cuts, or has something inline")
+	}
+	if w.Code != 200 || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+	w = httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/.well-known/change-password", nil))
+	if w.Code != http.StatusFound || w.Header().Get("Location") != "/account/password" {
+		t.Errorf("password managers get %d %s", w.Code, w.Header().Get("Location"))
+	}
+}
+
+func TestThePasswordFormsRefusals(t *testing.T) {
+	h, passwords := account(t)
+	for _, tc := range []struct {
+		name, username, current, next, again string
+		field, text                          string
+		hashes                               int64
+	}{
+		{"wrong password", "ada", "x", next, next, "current-fault", "That username and password don&#39;t match.", 1},
+		{"unknown user", "eve", current, next, next, "current-fault", "That username and password don&#39;t match.", 1},
+		{"too short", "ada", current, "short", "short", "new-fault", "needs at least 15", 0},
+		{"on the list", "ada", current, "correct horse battery staple", "correct horse battery staple", "new-fault", "attackers try first", 0},
+		{"another one the second time", "ada", current, next, next + " ", "again-fault", "not the same", 0},
+		{"the address", "ada", current, "lovelace-1815-ada", "lovelace-1815-ada", "new-fault", "little more than", 1},
+		{"the current one", "ada", current, current, current, "new-fault", "is the current one", 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			before := passwords.Operations()
+			w := change(h, tc.username, tc.current, tc.next, tc.again, nil)
+			body := w.Body.String()
+			if w.Code != http.StatusBadRequest || !strings.Contains(body, `id="`+tc.field+`"`) || !strings.Contains(body, tc.text) || passwords.Operations()-before != tc.hashes {
+				t.Errorf("%d, %d hashes: %s", w.Code, passwords.Operations()-before, body)
+			}
+			if strings.Contains(body, current) || strings.Contains(body, next) || !strings.Contains(body, `value="`+tc.username+`"`) || !strings.Contains(body, "<title>Error:") {
+				t.Errorf("the name is kept, passwords are not: %s", body)
+			}
+		})
+	}
+}
+
+// V6.3.8: the page for an account that doesn't exist is byte for byte the other.
+func TestThePasswordPageTellsNothing(t *testing.T) {
+	h, passwords := account(t)
+	for i := range 8 {
+		before := passwords.Operations()
+		ada := change(h, "ada", "wrong", next, next, nil)
+		cost := passwords.Operations() - before
+		eve := change(h, "eve", "wrong", next, next, nil)
+		if ada.Code != eve.Code || strings.ReplaceAll(ada.Body.String(), "ada", "eve") != eve.Body.String() || ada.Header().Get("Retry-After") != eve.Header().Get("Retry-After") || passwords.Operations()-before != 2*cost {
+			t.Errorf("attempt %d:\n%d %s\n%d %s", i+1, ada.Code, ada.Body, eve.Code, eve.Body)
+		}
+		if i >= 5 && (ada.Code != http.StatusTooManyRequests || ada.Header().Get("Retry-After") != "2" || cost != 0 || !strings.Contains(ada.Body.String(), "Try again in 2 seconds")) {
+			t.Errorf("attempt %d is not throttled: %d %s", i+1, ada.Code, ada.Body)
+		}
+	}
+}
+
+func TestAnotherSiteCannotPostThePassword(t *testing.T) {
+	h, passwords := account(t)
+	before := passwords.Operations()
+	for name, header := range map[string]http.Header{"by fetch metadata": {"Sec-Fetch-Site": {"cross-site"}}, "by origin": {"Origin": {"https://evil.example.com"}}} {
+		for range throttle.Default.Pair.Free {
+			if w := change(h, "ada", "wrong", next, next, header); w.Code != http.StatusForbidden {
+				t.Errorf("%s: %d", name, w.Code)
+			}
+		}
+	}
+	if passwords.Operations() != before {
+		t.Error("a hash was computed for another site")
+	}
+	// Nor was it counted: a page that the victim visits would lock the victim
+	// out from the victim's own network.
+	if w := change(h, "ada", current, next, next, http.Header{"Sec-Fetch-Site": {"same-origin"}}); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "Password changed") || strings.Contains(w.Body.String(), "<form") {
+		t.Errorf("our own page: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestThePasswordPageEscapesAndBounds(t *testing.T) {
+	h, _ := account(t)
+	if w := change(h, `"><script>alert(1)</script>`, "x", next, next, nil); strings.Contains(w.Body.String(), "<script>") {
+		t.Errorf("%s", w.Body)
+	}
+	if w := change(h, strings.Repeat("x", 9000), "x", next, next, nil); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "could not be read") {
+		t.Errorf("a form of 9,000 bytes: %d", w.Code)
+	}
+}
+
+// failing answers every change with one error.
+type failing struct{ err error }
+
+func (f failing) ChangePassword(context.Context, login.Attempt, string) error { return f.err }
+
+func TestThePasswordPageWhenNothingCanBeDecided(t *testing.T) {
+	for _, tc := range []struct {
+		err    error
+		status int
+		retry  string
+		text   string
+	}{
+		{login.ErrBusy, http.StatusServiceUnavailable, "2", "Too many logins at once"},
+		{iam.ErrConflict, http.StatusConflict, "", "changed elsewhere"},
+		{&login.Throttled{Wait: 90*time.Second + 1}, http.StatusTooManyRequests, "91", "in 2 minutes"},
+		{errors.New("disk on fire"), http.StatusInternalServerError, "", "server_error"},
+	} {
+		w := change(web.Account(failing{tc.err}, slog.New(slog.DiscardHandler)), "ada", current, next, next, nil)
+		if w.Code != tc.status || w.Header().Get("Retry-After") != tc.retry || !strings.Contains(w.Body.String(), tc.text) || strings.Contains(w.Body.String(), "on fire") {
+			t.Errorf("%v: %d %q %s", tc.err, w.Code, w.Header().Get("Retry-After"), w.Body)
+		}
+	}
+}
