@@ -768,3 +768,27 @@ func TestOA211ARedirectURIWithAQuery(t *testing.T) {
 		t.Errorf("form_post to loopback: %d %s", p.StatusCode, p.body)
 	}
 }
+
+// What the browser could not carry to the end is refused before anybody types a
+// password for it: here scopes that an API defines and the client may not hold.
+func TestC31ARequestTooLargeForAFlow(t *testing.T) {
+	h := newHouse(t)
+	ctx := context.Background()
+	var scopes []iam.Scope
+	var names []string
+	for i := range 60 {
+		names = append(names, fmt.Sprintf("%s:%d", strings.Repeat("s", 98), i))
+		scopes = append(scopes, iam.Scope{Name: names[i]})
+	}
+	_, err := h.parts.Directory.CreateAPI(ctx, "test", iam.API{Name: "wordy", Audience: "https://wordy.example.com", Scopes: scopes})
+	h.must(err)
+	h.edit("wiki", func(c *iam.Client) { c.Scopes = append(c.Scopes, names[0]) })
+	if code := h.browser().authorize("scope", strings.Join(names, " ")).sentError(t, h); code != "invalid_request" {
+		t.Errorf("got %s", code)
+	}
+	b := h.browser()
+	most := b.authorize("scope", strings.Join(names[:35], " "), "state", strings.Repeat("<", 1024), "login_hint", strings.Repeat("h", 256), "ui_locales", strings.Repeat("xx-yyyy-zz ", 8))
+	if sent := b.signIn(most, "ada").sent(t); sent.Query().Get("code") == "" || len(sent.Query().Get("state")) != 1024 {
+		t.Errorf("what fits is carried: %s", sent)
+	}
+}
