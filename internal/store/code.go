@@ -111,11 +111,11 @@ func noteApp(ctx context.Context, tx *txn, id iam.SessionID, client iam.ClientID
 // consentHolds makes sure that what the user allowed was not taken back
 // between the question and the redemption (C10).
 func consentHolds(ctx context.Context, tx *txn, r iam.Redemption) error {
-	if !r.Consent {
+	if !r.Asked {
 		return nil
 	}
 	c, err := readConsent(ctx, tx, r.Grant.UserID, r.Grant.ClientID)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && !c.Covers(r.Grant.Scopes) {
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !c.Covers(r.Consent) {
 		return errRefused
 	}
 	return err

@@ -65,6 +65,9 @@ func (q Question) Asks() []string {
 	return asks
 }
 
+// Allows are Asks in the names of a consent.
+func (q Question) Allows() []string { return iam.AllAllowed(q.API, q.Asks()) }
+
 // Examine reads a request and tells whether its client may ask it at all. It
 // is repeated at each step of a flow, because a client may change meanwhile
 // (C31). What it refuses is answered at the redirect URI.

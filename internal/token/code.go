@@ -157,11 +157,7 @@ func (s *Service) Redeem(ctx context.Context, client iam.Client, r oauth.TokenRe
 	if err != nil {
 		return oauth.TokenResponse{}, err
 	}
-	asked := iam.Asked{Scopes: c.Scopes, Granted: true, Resource: c.Resource}
-	if r.Resource != "" {
-		asked.Resource = r.Resource
-	}
-	granted, err := s.decide(ctx, client, user.Roles, asked)
+	granted, err := s.decideFor(ctx, client, user.Roles, iam.Asked{Scopes: c.Scopes, Granted: true, Resource: c.Resource}, r.Resource)
 	if err != nil {
 		return oauth.TokenResponse{}, err
 	}
@@ -176,7 +172,7 @@ func (s *Service) Redeem(ctx context.Context, client iam.Client, r oauth.TokenRe
 func (s *Service) redeem(ctx context.Context, a access, c code, session *iam.Session) (oauth.TokenResponse, error) {
 	redemption := iam.Redemption{
 		Code: c.ID, CodeExpires: time.Unix(c.Expires, 0), Grant: a.grant, Session: session,
-		UserEpoch: c.UserEpoch, ClientEpoch: c.ClientEpoch, Within: c.Session, Consent: c.Consent, Event: a.event(iam.EventCodeRedeemed),
+		UserEpoch: c.UserEpoch, ClientEpoch: c.ClientEpoch, Within: c.Session, Asked: c.Consent, Consent: iam.AllAllowed(a.granted.API, c.Scopes), Event: a.event(iam.EventCodeRedeemed),
 	}
 	outcome, err := s.grants.RedeemCode(ctx, redemption)
 	if err != nil && ctx.Err() == nil {

@@ -792,3 +792,59 @@ func TestC31ARequestTooLargeForAFlow(t *testing.T) {
 		t.Errorf("what fits is carried: %s", sent)
 	}
 }
+
+// A yes to one API is none to another that happens to call a scope the same,
+// neither at the next request, nor at redemption, nor at a refresh.
+func TestC31ConsentIsForOneAPI(t *testing.T) {
+	h := newHouse(t)
+	ctx := context.Background()
+	_, err := h.parts.Directory.CreateAPI(ctx, "test", iam.API{Name: "bank", Audience: "https://bank.example.com", Scopes: []iam.Scope{{Name: "orders:read", Description: "Read the standing orders of your account"}, {Name: "pay"}}})
+	h.must(err)
+	_, err = h.parts.Directory.CreateRole(ctx, "test", iam.Role{Name: "customer", Scopes: []iam.RoleScope{{API: "bank", Scope: "orders:read"}, {API: "bank", Scope: "pay"}}})
+	h.must(err)
+	_, err = h.parts.Directory.EditUser(ctx, "test", h.ada.ID, func(u *iam.User) error { u.Roles = append(u.Roles, "customer"); return nil })
+	h.must(err)
+	h.edit("guest", func(c *iam.Client) { c.Scopes = append(c.Scopes, "pay") })
+	b := h.signedIn()
+	const shop, bank = "https://orders.example.com", "https://bank.example.com"
+	at := func(resource string, more ...string) []string {
+		return with(guestRequest, append([]string{"scope", "openid orders:read pay offline_access", "resource", resource}, more...)...)
+	}
+	p := b.authorize(at(shop)...)
+	p.asksFor(t, "/consent")
+	if strings.Contains(p.body, "pay") {
+		t.Error("the page asks for a scope of another API")
+	}
+	sent := b.follow(b.post("/consent", url.Values{"flow": {p.field("flow")}, "decision": {"allow"}})).sent(t)
+	as := []string{"client_id", "guest", "client_secret", h.guest, "redirect_uri", "https://guest.example.com/cb"}
+	if got := h.redeem(sent, with(as, "resource", bank)...); got.Error != "invalid_target" {
+		t.Errorf("redeemed for the other API: %+v", got)
+	}
+	got := h.redeem(sent, with(as, "resource", shop)...)
+	if got.Scope != "openid orders:read offline_access" {
+		t.Fatalf("got %+v", got)
+	}
+	refresh := with(as[:4], "grant_type", "refresh_token", "refresh_token", got.Refresh)
+	if other := h.call("/oauth/token", with(refresh, "resource", bank)...); other.Error != "invalid_target" {
+		t.Errorf("refreshed for the other API: %+v", other)
+	}
+	if same := h.call("/oauth/token", with(refresh, "resource", shop)...); same.Status != 200 {
+		t.Errorf("refreshed for its own: %+v", same)
+	}
+	h.clock.Advance(time.Second)
+	if code := b.authorize(at(bank, "prompt", "none")...).sentError(t, h); code != "consent_required" {
+		t.Errorf("silently at the other API: %s", code)
+	}
+	if b.authorize(at(shop, "prompt", "none")...).sent(t).Query().Get("code") == "" {
+		t.Error("not remembered for its own")
+	}
+	p = b.authorize(at(bank)...)
+	p.asksFor(t, "/consent")
+	if !strings.Contains(p.body, "standing orders of your account") || !strings.Contains(p.body, "pay") {
+		t.Errorf("not in the words of the bank: %s", p.body)
+	}
+	b.follow(b.post("/consent", url.Values{"flow": {p.field("flow")}, "decision": {"allow"}}))
+	if account := b.get("/account"); !strings.Contains(account.body, "standing orders") || !strings.Contains(account.body, "Read your orders") {
+		t.Error("the account page does not tell the two apart")
+	}
+}

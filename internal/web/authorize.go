@@ -140,7 +140,7 @@ func (h *handler) advance(w http.ResponseWriter, r *http.Request, to destination
 	if f.Denied {
 		return h.answer(w, r, to, oauth.AuthorizeAnswer{Err: oauth.Refuse(oauth.CodeAccessDenied, "The user refused.")})
 	}
-	standing := oidc.Standing{Client: q.Client, Session: visit.Session, Asks: q.Asks(), Since: f.since(), Now: h.Now()}
+	standing := oidc.Standing{Client: q.Client, Session: visit.Session, Asks: q.Allows(), Since: f.since(), Now: h.Now()}
 	if visit.SignedIn() {
 		var err error
 		if standing.Consent, err = h.Records.Consent(r.Context(), visit.User.ID, q.Client.ID); err != nil {

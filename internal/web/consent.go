@@ -73,7 +73,7 @@ func (h *handler) consent(w http.ResponseWriter, r *http.Request) error {
 	}
 	event := iam.Event{ID: iam.NewEventID(), Kind: iam.EventConsentGiven, Actor: string(visit.User.ID), UserID: visit.User.ID, ClientID: q.Client.ID,
 		Detail: map[string]string{"scope": oauth.JoinScope(q.Asks())}}
-	if err := h.Records.GiveConsent(r.Context(), visit.User.ID, q.Client.ID, q.Asks(), event); err != nil {
+	if err := h.Records.GiveConsent(r.Context(), visit.User.ID, q.Client.ID, q.Allows(), event); err != nil {
 		return fmt.Errorf("give consent: %w", err)
 	}
 	return h.goOn(w, r, f)

@@ -338,12 +338,12 @@ func consents(t *testing.T, b *bench) {
 		t.Errorf("got %+v", got)
 	}
 	r := b.redemption(u, c, true)
-	r.Consent = true
+	r.Asked, r.Consent = true, []string{"read"}
 	if outcome := b.redeem(r); outcome != iam.Redeemed {
 		t.Fatalf("outcome %d", outcome)
 	}
 	more := b.redemption(u, c, true)
-	more.Consent, more.Grant.Scopes = true, []string{"read", "phone"}
+	more.Asked, more.Consent = true, []string{"read", "phone"}
 	if outcome := b.redeem(more); outcome != iam.RedeemRefused {
 		t.Errorf("C10 more than was allowed: %d", outcome)
 	}
@@ -361,7 +361,7 @@ func consents(t *testing.T, b *bench) {
 		t.Error("C15 the grant is not in the feed")
 	}
 	late := b.redemption(u, c, true)
-	late.Consent = true
+	late.Asked = true
 	if outcome := b.redeem(late); outcome != iam.RedeemRefused {
 		t.Errorf("CVE-2026-43983 a code of a consent that was taken back: %d", outcome)
 	}
