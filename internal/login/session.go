@@ -71,6 +71,17 @@ func (s *Sessions) Begin(ctx context.Context, login Login, had Visit, agent stri
 	return Visit{Session: session, User: login.User}, cookie, nil
 }
 
+// Again gives a visitor a new session after the password was changed there: the
+// old one ended with all others, and its cookie must be worth nothing (C14).
+func (s *Sessions) Again(ctx context.Context, v Visit, agent string) (cookie string, err error) {
+	user, err := s.store.User(ctx, v.User.ID)
+	if err != nil {
+		return "", fmt.Errorf("read user: %w", err)
+	}
+	_, cookie, err = s.Begin(ctx, Login{User: user, At: s.now(), ACR: iam.ACRPassword, AMR: []string{"pwd"}}, Visit{}, agent)
+	return cookie, err
+}
+
 // Find returns the visit that a cookie stands for; the zero Visit for a cookie
 // that is unknown, too old, or of a user who was disabled.
 func (s *Sessions) Find(ctx context.Context, cookie string) (Visit, error) {

@@ -8,7 +8,9 @@ import (
 	"strings"
 )
 
-var templates = template.Must(template.ParseFS(assets, "assets/setup.html", "assets/password.html", "assets/dev.html"))
+// templates are the pages that stand for themselves: setup and dev. The layout
+// lends them its mark and icons.
+var templates = template.Must(template.New("").Funcs(functions).ParseFS(assets, "assets/layout.html", "assets/setup.html", "assets/dev.html"))
 
 // Dev is what `gatehouse dev` has to say: the same on the screen and at /.
 type Dev struct {
@@ -53,26 +55,19 @@ func (d Dev) Screen() string {
 	return b.String()
 }
 
-// DevHome serves the page at / and its stylesheet; anything else is 404.
+// DevHome serves the page at / and what it fetches; anything else is 404.
 func DevHome(view Dev) http.Handler {
 	var body bytes.Buffer
 	if err := templates.ExecuteTemplate(&body, "dev.html", view); err != nil {
 		panic("page: a template of ours does not fit its view: " + err.Error())
 	}
-	style, err := assets.ReadFile("assets/gatehouse.css")
-	if err != nil {
-		panic("page: the embedded stylesheet is gone: " + err.Error())
-	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", serve("text/html; charset=utf-8", "no-store", body.Bytes()))
-	mux.HandleFunc("GET /assets/gatehouse.css", serve("text/css; charset=utf-8", "public, max-age=300", style))
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		policy{}.set(w.Header())
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Write(body.Bytes())
+	})
+	mux.Handle("GET /assets/", Assets())
 	return mux
-}
-
-func serve(contentType, caching string, body []byte) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", contentType)
-		w.Header().Set("Cache-Control", caching)
-		w.Write(body)
-	}
 }

@@ -60,7 +60,9 @@ func Samples(now time.Time) []Sample {
 		{"consent", "native", func(p *Pages, w http.ResponseWriter, r *http.Request) {
 			p.Consent(w, r, 200, Consent{App: "acme", RedirectHost: "127.0.0.1", Flow: flow, Username: "ada", Scopes: scopes[:4], Native: true})
 		}},
-		{"device-code", "", func(p *Pages, w http.ResponseWriter, r *http.Request) { p.DeviceCode(w, r, 200, DeviceCode{Flow: flow}) }},
+		{"device-code", "", func(p *Pages, w http.ResponseWriter, r *http.Request) {
+			p.DeviceCode(w, r, 200, DeviceCode{Flow: flow})
+		}},
 		{"device-code", "wrong", func(p *Pages, w http.ResponseWriter, r *http.Request) {
 			p.DeviceCode(w, r, 400, DeviceCode{Flow: flow, UserCode: "WDJB-MJHT", Fault: FaultCode})
 		}},
@@ -70,7 +72,9 @@ func Samples(now time.Time) []Sample {
 		{"device-done", "", func(p *Pages, w http.ResponseWriter, r *http.Request) {
 			p.DeviceDone(w, r, 200, DeviceDone{App: "Acme TV", Allowed: true})
 		}},
-		{"device-done", "denied", func(p *Pages, w http.ResponseWriter, r *http.Request) { p.DeviceDone(w, r, 200, DeviceDone{App: "Acme TV"}) }},
+		{"device-done", "denied", func(p *Pages, w http.ResponseWriter, r *http.Request) {
+			p.DeviceDone(w, r, 200, DeviceDone{App: "Acme TV"})
+		}},
 		{"continue", "", func(p *Pages, w http.ResponseWriter, r *http.Request) {
 			p.Continue(w, r, 200, Continue{App: "Acme Orders", Target: "https://orders.example.com/callback?code=c1&state=s1"})
 		}},
@@ -92,6 +96,23 @@ func Samples(now time.Time) []Sample {
 		}},
 		{"account", "empty", func(p *Pages, w http.ResponseWriter, r *http.Request) {
 			p.Account(w, r, 200, Account{Username: "ada", Flow: flow, Sessions: []AccountSession{{ID: "ses_1", Current: true, Since: now, LastSeen: now}}})
+		}},
+		{"account", "fault", func(p *Pages, w http.ResponseWriter, r *http.Request) {
+			v := sampleAccount(now, flow, scopes)
+			v.Notice, v.Fault = "", FaultExpired
+			p.Account(w, r, 400, v)
+		}},
+		{"password", "", func(p *Pages, w http.ResponseWriter, r *http.Request) {
+			p.Password(w, r, 200, Password{Flow: flow, Username: "ada"})
+		}},
+		{"password", "refused", func(p *Pages, w http.ResponseWriter, r *http.Request) {
+			p.Password(w, r, 400, Password{Flow: flow, Username: "ada", NewFault: "The password has 9 characters; it needs at least 15.", Differs: true})
+		}},
+		{"password", "denied", func(p *Pages, w http.ResponseWriter, r *http.Request) {
+			p.Password(w, r, 400, Password{Flow: flow, Username: "ada", Fault: FaultDenied})
+		}},
+		{"password", "done", func(p *Pages, w http.ResponseWriter, r *http.Request) {
+			p.Password(w, r, 200, Password{Flow: flow, Done: true, SignedIn: true})
 		}},
 		{"problem", "", problem(Problem{Status: 400, AppAtFault: true, Detail: "redirect_uri: https://orders.example.com/cb is not registered for client acme-orders. Registered addresses are compared character by character."})},
 		{"problem", "server", problem(Problem{Status: 500})},

@@ -17,9 +17,8 @@ import (
 // Types of the tokens that are no access tokens. Each acceptor wants one of
 // them and no other (RFC 8725 §3.11).
 const (
-	idType      = "jwt"
-	logoutType  = "logout+jwt"
-	handoffType = "handoff+jwt"
+	idType     = "jwt"
+	logoutType = "logout+jwt"
 )
 
 // idTokenLife is how long an ID token may be presented. Clients read it once,

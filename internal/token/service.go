@@ -27,6 +27,7 @@ type grants interface {
 	Grant(ctx context.Context, id iam.GrantID) (iam.Grant, error)
 	Session(ctx context.Context, id iam.SessionID) (iam.Session, error)
 	RedeemDevice(ctx context.Context, redemption iam.DeviceRedemption) (iam.RedeemOutcome, error)
+	handoffs
 }
 
 // requests are what clients leave with us in advance (C31).

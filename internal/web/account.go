@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
@@ -30,7 +31,7 @@ func (h *handler) showAccount(w http.ResponseWriter, r *http.Request, visit logi
 	if err != nil {
 		return err
 	}
-	view := page.Account{Username: visit.User.Username, Name: visit.User.Name, Flow: sealed, Notice: notice}
+	view := page.Account{Username: visit.User.Username, Name: visit.User.Name, Flow: sealed, Notice: notice, Password: true}
 	if view.Apps, err = h.accountApps(r, visit.User.ID); err != nil {
 		return err
 	}
@@ -73,12 +74,9 @@ func (h *handler) accountApps(r *http.Request, user iam.UserID) ([]page.AccountA
 		if app.Since.IsZero() || g.CreatedAt.Before(app.Since) {
 			app.Since = g.CreatedAt
 		}
-		for _, used := range []iam.Grant{g} {
-			if used.RotatedAt.After(app.LastUsed) {
-				app.LastUsed = used.RotatedAt
-			}
-			if used.CreatedAt.After(app.LastUsed) {
-				app.LastUsed = used.CreatedAt
+		for _, used := range []time.Time{g.CreatedAt, g.RotatedAt} {
+			if used.After(app.LastUsed) {
+				app.LastUsed = used
 			}
 		}
 		app.Scopes = described(apis, app.Scopes, g.Scopes)

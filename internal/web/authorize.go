@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
@@ -64,13 +63,15 @@ var errUnpushed = oauth.InvalidRequest("This client must push its requests to th
 
 // atFault explains a request that cannot be answered at a redirect URI: why
 // not, and the fault that the client would have been told of, if there is one.
-func atFault(err error, fault *oauth.Error) error {
+func atFault(err error, told ...*oauth.Error) error {
 	var refusal *oauth.Error
 	switch {
 	case errors.Is(err, token.ErrNowhere):
 		detail := err.Error()
-		if fault != nil {
-			detail += ". " + fault.Code + ": " + fault.Description
+		for _, fault := range told {
+			if fault != nil {
+				detail += ". " + fault.Code + ": " + fault.Description
+			}
 		}
 		return &problem{status: http.StatusBadRequest, app: true, fault: page.FaultApp, detail: detail}
 	case errors.As(err, &refusal):
@@ -190,7 +191,7 @@ func (h *handler) again(r *http.Request, f flow) (destination, token.Question, e
 	}
 	client, err := h.Tokens.Destination(r.Context(), oauth.Where{ClientID: f.Request.ClientID, RedirectURI: f.Request.RedirectURI})
 	if err != nil {
-		return destination{}, token.Question{}, atFault(err, nil)
+		return destination{}, token.Question{}, atFault(err)
 	}
 	to := destinationOf(client, *f.Request)
 	to.posted, to.common = true, page.Common{Locales: f.locales()}
@@ -231,8 +232,14 @@ func (h *handler) resume(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, "/account", http.StatusSeeOther)
 		return nil
+	case flowPassword:
+		w.Header().Set("Cache-Control", "no-store")
+		http.Redirect(w, r, "/account/password", http.StatusSeeOther)
+		return nil
 	case flowLogout:
 		return h.showLogout(w, r, f, visit)
+	case flowHandoff:
+		return h.handOver(w, r, f, visit, true)
 	}
 	to, q, err := h.again(r, f)
 	if err != nil {
@@ -250,8 +257,9 @@ func (h *handler) language(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if tag := form.Get("language"); slices.Contains(page.Languages, tag) {
-		http.SetCookie(w, &http.Cookie{Name: page.Cookie, Value: tag, Path: "/", Secure: h.cookies.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: 365 * 24 * 3600})
+	if chosen, err := page.LanguageCookie(form.Get("language")); err == nil {
+		chosen.Secure = h.cookies.secure
+		http.SetCookie(w, chosen)
 	}
 	f, fault, err := h.open(r, form.Get("flow"))
 	if err != nil || fault == page.FaultCookies {

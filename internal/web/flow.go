@@ -25,6 +25,8 @@ const (
 	flowDevice    = "device"
 	flowAccount   = "account"
 	flowLogout    = "logout"
+	flowHandoff   = "handoff"
+	flowPassword  = "password"
 )
 
 // flow is what a browser is in the middle of. It travels sealed through the
@@ -42,7 +44,9 @@ type flow struct {
 	Chosen  bool                    `json:"l,omitempty"` // the person chose the language: ui_locales have been heard
 	// Of the device flow.
 	UserCode string `json:"uc,omitempty"`
-	// Of a logout.
+	// Of a hand-off.
+	NonceHash string `json:"nh,omitempty"`
+	// Of a logout or a hand-off.
 	Client iam.ClientID `json:"c,omitempty"`
 	Target string       `json:"to,omitempty"`
 }

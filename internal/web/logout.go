@@ -19,7 +19,7 @@ import (
 func (h *handler) logout(w http.ResponseWriter, r *http.Request) error {
 	form, wrong := oauth.ParseQuery(r.URL.RawQuery)
 	if wrong != nil {
-		return atFault(wrong, nil)
+		return atFault(wrong)
 	}
 	hint, client, err := h.whoAsks(r, form)
 	if err != nil {
@@ -59,12 +59,12 @@ func (h *handler) whoAsks(r *http.Request, form oauth.Form) (token.Hint, iam.Cli
 	if raw := form.Get("id_token_hint"); raw != "" {
 		var err error
 		if hint, err = h.Tokens.ReadHint(raw); err != nil {
-			return token.Hint{}, iam.Client{}, atFault(err, nil)
+			return token.Hint{}, iam.Client{}, atFault(err)
 		}
 	}
 	id := iam.ClientID(form.Get("client_id"))
 	if id != "" && hint.Client != "" && id != hint.Client {
-		return token.Hint{}, iam.Client{}, atFault(oauth.InvalidRequest("The client_id is not the one that the id_token_hint was issued to."), nil)
+		return token.Hint{}, iam.Client{}, atFault(oauth.InvalidRequest("The client_id is not the one that the id_token_hint was issued to."))
 	}
 	if id == "" {
 		id = hint.Client
@@ -74,7 +74,7 @@ func (h *handler) whoAsks(r *http.Request, form oauth.Form) (token.Hint, iam.Cli
 	}
 	client, err := h.Records.Client(r.Context(), id)
 	if errors.Is(err, iam.ErrNotFound) || err == nil && client.Disabled {
-		return token.Hint{}, iam.Client{}, atFault(oauth.InvalidRequest("No client %q is registered.", iam.Printable(string(id), 64)), nil)
+		return token.Hint{}, iam.Client{}, atFault(oauth.InvalidRequest("No client %q is registered.", iam.Printable(string(id), 64)))
 	}
 	return hint, client, err
 }
@@ -86,16 +86,16 @@ func afterLogout(form oauth.Form, client iam.Client) (string, error) {
 	case uri == "":
 		return "", nil
 	case client.ID == "":
-		return "", atFault(oauth.InvalidRequest("A post_logout_redirect_uri needs an id_token_hint or a client_id."), nil)
+		return "", atFault(oauth.InvalidRequest("A post_logout_redirect_uri needs an id_token_hint or a client_id."))
 	case !client.AllowsPostLogout(uri):
-		return "", atFault(oauth.InvalidRequest("The post_logout_redirect_uri %q is not registered for client %q.", iam.Printable(uri, 256), client.ID), nil)
+		return "", atFault(oauth.InvalidRequest("The post_logout_redirect_uri %q is not registered for client %q.", iam.Printable(uri, 256), client.ID))
 	}
 	state := form.Get("state")
 	switch {
 	case state == "":
 		return uri, nil
 	case len(state) > oauth.MaxState:
-		return "", atFault(oauth.InvalidRequest("The parameter \"state\" has more than %d bytes.", oauth.MaxState), nil)
+		return "", atFault(oauth.InvalidRequest("The parameter \"state\" has more than %d bytes.", oauth.MaxState))
 	}
 	separator := "?"
 	if strings.Contains(uri, "?") {

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
+	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 	"github.com/gatehouse-auth/gatehouse/internal/page"
 	"github.com/gatehouse-auth/gatehouse/internal/respond"
 	"github.com/gatehouse-auth/gatehouse/internal/throttle"
@@ -31,6 +31,12 @@ type records interface {
 	APIs(ctx context.Context) ([]iam.API, error)
 }
 
+// logins decides about passwords; *login.Service does it.
+type logins interface {
+	Password(ctx context.Context, a login.Attempt) (login.Login, error)
+	ChangePassword(ctx context.Context, a login.Attempt, next string) error
+}
+
 // forms seals what a browser carries from one page to the next.
 type forms interface {
 	SealForm(kind string, plaintext []byte) (iam.KeyID, []byte, error)
@@ -42,7 +48,7 @@ type Config struct {
 	Issuer   string
 	Pages    *page.Pages
 	Tokens   *token.Service
-	Logins   *login.Service
+	Logins   logins
 	Sessions *login.Sessions
 	Records  records
 	Forms    forms
@@ -81,6 +87,7 @@ func SignOn(mux *http.ServeMux, c Config) error {
 		once   bool // a GET does something that counts, so a HEAD of a link checker is not taken for one
 	}{
 		{"/oauth/authorize", h.authorize, h.asGet("/oauth/authorize"), true, true},
+		{oauth.HandoffPath, h.handoff, nil, true, true},
 		{"/login", nil, h.login, false, false},
 		{"/consent", nil, h.consent, false, false},
 		{"/continue", h.resume, nil, false, true},
@@ -89,6 +96,7 @@ func SignOn(mux *http.ServeMux, c Config) error {
 		{"/oauth/logout", h.logout, h.asGet("/oauth/logout"), true, true},
 		{"/oauth/logout/confirm", nil, h.logoutDecision, false, false},
 		{"/account", h.account, nil, false, false},
+		{"/account/password", h.password, h.changePassword, false, false},
 		{"/account/apps/revoke", nil, h.revokeApp, false, false},
 		{"/account/sessions/end", nil, h.endSession, false, false},
 		{"/account/sessions/end-others", nil, h.endOthers, false, false},
@@ -104,8 +112,9 @@ func SignOn(mux *http.ServeMux, c Config) error {
 		}
 		mux.Handle(route.path, served)
 	}
+	// Password managers look for the form there.
+	mux.Handle("GET /.well-known/change-password", http.RedirectHandler("/account/password", http.StatusFound))
 	mux.Handle("/assets/", c.Pages.Assets())
-	mux.HandleFunc("POST /csp-report", h.policyReport)
 	return nil
 }
 
@@ -169,12 +178,4 @@ func (h *handler) explain(w http.ResponseWriter, r *http.Request, err error) {
 	h.Logger.LogAttrs(r.Context(), level, "page refused", slog.Int("status", known.status), slog.String("method", r.Method), slog.String("path", r.URL.Path),
 		slog.String("request_id", id), slog.String("cause", err.Error()))
 	h.Pages.Problem(w, r, known.status, page.Problem{Status: known.status, Message: known.fault, Detail: known.detail, Reference: id, AppAtFault: known.app})
-}
-
-// policyReport takes what browsers say about violations of our own policy: a
-// fault of ours, or an extension of theirs.
-func (h *handler) policyReport(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(http.MaxBytesReader(w, r.Body, 4<<10))
-	h.Logger.Debug("content security policy violated", "report", string(body), "request_id", respond.RequestID(r.Context()))
-	w.WriteHeader(http.StatusNoContent)
 }
