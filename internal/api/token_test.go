@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/guard"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
@@ -210,9 +211,30 @@ func TestBCP9TokenClassMatrix(t *testing.T) {
 		"code_challenge", challengeOf(verifier), "code_challenge_method", "S256"))
 	device := h.post("/oauth/device_authorization", values("client_id", "app", "scope", "openid"))
 	flow := strings.SplitN(strings.SplitN(h.do("GET", "/device", "", "", nil).body, `name="flow" value="`, 2)[1], `"`, 2)[0]
+	_, err = h.parts.Directory.EditClient(ctx, "test", "portal", func(c *iam.Client) error {
+		c.FirstParty, c.Handoff = true, &iam.Handoff{URL: "https://portal.example.com/in", Mode: iam.HandoffForm}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	portal, err := h.parts.Store.Client(ctx, "portal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := h.clock.Now()
+	session, err := h.parts.Store.BeginSession(ctx, iam.NewSession{UserEpoch: h.ada.Epoch, Event: iam.Event{ID: iam.NewEventID(), Actor: "test"}, Session: iam.Session{ID: iam.NewSessionID(), UserID: h.ada.ID, AuthTime: now, ACR: "pwd",
+		CreatedAt: now, IdleExpires: now.Add(time.Hour), Expires: now.Add(time.Hour), CookieHash: "x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handoff, err := h.parts.Tokens.IssueHandoff(ctx, portal, session, h.ada, oauth.NonceHash("nonce"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	id := func(h *house) string { return h.login("ada", "openid").str("id_token") }
 	tokens := map[string]string{
-		"access": login.str("access_token"), "refresh": login.str("refresh_token"), "code": h.code("ada", ""), "id": login.str("id_token"), "logout": logout,
+		"access": login.str("access_token"), "refresh": login.str("refresh_token"), "code": h.code("ada", ""), "id": login.str("id_token"), "logout": logout, "hand-off": handoff,
 		"service access": h.service().str("access_token"), "pushed request": pushed.str("request_uri"), "device code": device.str("device_code"), "user code": device.str("user_code"), "flow": flow,
 		"access claims as an ID token": sign("JWT"), "access claims as a logout token": sign("logout+jwt"), "access claims as a client assertion": sign("client-authentication+jwt"), "access claims as a hand-off": sign("handoff+jwt"),
 		"access claims as a request object": sign("oauth-authz-req+jwt"), "access claims without a type": sign(""),
@@ -255,6 +277,9 @@ func TestBCP9TokenClassMatrix(t *testing.T) {
 		}},
 		{"client secret", nil, func(raw string) bool {
 			return h.post("/oauth/token", values("grant_type", "client_credentials", "client_id", "robot", "client_secret", raw)).status == 200
+		}},
+		{"hand-off redemption", []string{"hand-off"}, func(raw string) bool {
+			return h.post("/oauth/handoff/redeem", values("client_id", "portal", "client_secret", h.portalSecret, "handoff", raw, "nonce", "nonce")).status == 200
 		}},
 		{"session cookie", nil, func(raw string) bool {
 			a := h.do("GET", "/account", "", "", http.Header{"Cookie": {"__Host-gatehouse-session=" + raw}})
