@@ -102,7 +102,7 @@ func (s *Sessions) Find(ctx context.Context, cookie string) (Visit, error) {
 	if err != nil {
 		return Visit{}, fmt.Errorf("read user: %w", err)
 	}
-	if iam.SessionIdle-session.IdleExpires.Sub(s.now()) > iam.Slide {
+	if session.Slides(s.now()) {
 		if err := s.store.SlideSession(ctx, session.ID); err != nil {
 			return Visit{}, fmt.Errorf("extend session: %w", err)
 		}

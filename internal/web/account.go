@@ -67,7 +67,7 @@ func (h *handler) accountApps(r *http.Request, user iam.UserID) ([]page.AccountA
 	}
 	for _, c := range consents {
 		app := at(c.ClientID)
-		app.Since, app.Scopes = c.Since, described(apis, app.Scopes, c.Scopes)
+		app.Since, app.Scopes = c.Since, allowed(apis, c.Scopes)
 	}
 	for _, g := range grants {
 		app := at(g.ClientID)
@@ -93,6 +93,21 @@ func (h *handler) accountApps(r *http.Request, user iam.UserID) ([]page.AccountA
 		apps = append(apps, *byClient[id])
 	}
 	return apps, nil
+}
+
+// allowed are the scopes of a consent, each in the words of its own API.
+func allowed(apis []iam.API, scopes []string) []page.ConsentScope {
+	var list []page.ConsentScope
+	for _, s := range scopes {
+		name, scope := iam.AllowedScope(s)
+		i := slices.IndexFunc(apis, func(a iam.API) bool { return a.Name == name })
+		if i < 0 {
+			list = append(list, page.ConsentScope{Name: scope})
+			continue
+		}
+		list = append(list, sentences(apis[i], []string{scope})...)
+	}
+	return list
 }
 
 // described adds scopes that are not in the list yet, in the API's words.

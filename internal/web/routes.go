@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
@@ -83,24 +84,29 @@ func SignOn(mux *http.ServeMux, c Config) error {
 		show   action
 		post   action
 		anyone bool // a POST may come from another site: it is answered with a GET
+		once   bool // a GET does something that counts, so a HEAD of a link checker is not taken for one
 	}{
-		{"/oauth/authorize", h.authorize, h.asGet("/oauth/authorize"), true},
-		{oauth.HandoffPath, h.handoff, nil, true},
-		{"/login", nil, h.login, false},
-		{"/consent", nil, h.consent, false},
-		{"/continue", h.resume, nil, false},
-		{"/device", h.device, h.deviceCode, false},
-		{"/device/confirm", nil, h.deviceDecision, false},
-		{"/oauth/logout", h.logout, h.asGet("/oauth/logout"), true},
-		{"/oauth/logout/confirm", nil, h.logoutDecision, false},
-		{"/account", h.account, nil, false},
-		{"/account/password", h.password, h.changePassword, false},
-		{"/account/apps/revoke", nil, h.revokeApp, false},
-		{"/account/sessions/end", nil, h.endSession, false},
-		{"/account/sessions/end-others", nil, h.endOthers, false},
-		{"/language", nil, h.language, false},
+		{"/oauth/authorize", h.authorize, h.asGet("/oauth/authorize"), true, true},
+		{oauth.HandoffPath, h.handoff, nil, true, true},
+		{"/login", nil, h.login, false, false},
+		{"/consent", nil, h.consent, false, false},
+		{"/continue", h.resume, nil, false, true},
+		{"/device", h.device, h.deviceCode, false, false},
+		{"/device/confirm", nil, h.deviceDecision, false, false},
+		{"/oauth/logout", h.logout, h.asGet("/oauth/logout"), true, true},
+		{"/oauth/logout/confirm", nil, h.logoutDecision, false, false},
+		{"/account", h.account, nil, false, false},
+		{"/account/password", h.password, h.changePassword, false, false},
+		{"/account/apps/revoke", nil, h.revokeApp, false, false},
+		{"/account/sessions/end", nil, h.endSession, false, false},
+		{"/account/sessions/end-others", nil, h.endOthers, false, false},
+		{"/language", nil, h.language, false, false},
 	} {
-		var served http.Handler = h.methods(route.show, route.post)
+		head := route.show
+		if route.once {
+			head = nil
+		}
+		var served http.Handler = h.methods(route.show, head, route.post)
 		if !route.anyone {
 			served = own.Handler(served)
 		}
@@ -116,21 +122,18 @@ func SignOn(mux *http.ServeMux, c Config) error {
 // explains it, anything else for a page that says it is our fault.
 type action func(w http.ResponseWriter, r *http.Request) error
 
-// methods serves GET and HEAD with show and POST with post; nil: not there.
-func (h *handler) methods(show, post action) http.HandlerFunc {
+// methods serves GET with show, HEAD with head and POST with post; nil: not there.
+func (h *handler) methods(show, head, post action) http.HandlerFunc {
+	take := map[string]action{http.MethodGet: show, http.MethodHead: head, http.MethodPost: post}
+	var names []string
+	for _, name := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		if take[name] != nil {
+			names = append(names, name)
+		}
+	}
+	allow := strings.Join(names, ", ")
 	return func(w http.ResponseWriter, r *http.Request) {
-		run, allow := post, "POST"
-		if show != nil {
-			allow = "GET, HEAD, POST"
-			if post == nil {
-				allow = "GET, HEAD"
-			}
-		}
-		if r.Method == http.MethodGet || r.Method == http.MethodHead {
-			run = show
-		} else if r.Method != http.MethodPost {
-			run = nil
-		}
+		run := take[r.Method]
 		if run == nil {
 			w.Header().Set("Allow", allow)
 			h.explain(w, r, &problem{status: http.StatusMethodNotAllowed, fault: page.FaultNotFound, detail: "this address takes " + allow + " only"})
