@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -14,6 +15,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
+	"github.com/gatehouse-auth/gatehouse/internal/store"
+	"github.com/gatehouse-auth/gatehouse/internal/throttle"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
 var guestRequest = []string{"client_id", "guest", "redirect_uri", "https://guest.example.com/cb", "scope", "openid email"}
@@ -846,5 +850,47 @@ func TestC31ConsentIsForOneAPI(t *testing.T) {
 	b.follow(b.post("/consent", url.Values{"flow": {p.field("flow")}, "decision": {"allow"}}))
 	if account := b.get("/account"); !strings.Contains(account.body, "standing orders") || !strings.Contains(account.body, "Read your orders") {
 		t.Error("the account page does not tell the two apart")
+	}
+}
+
+// Trouble on our side is a page for a person, and for prompt=none an answer: in
+// a hidden frame nobody reads a page.
+func TestOIDC1TroubleOnOurSide(t *testing.T) {
+	h := newHouse(t)
+	b := h.signedIn()
+	h.must(h.parts.Store.Close())
+	p := b.authorize("prompt", "none")
+	if code := p.sentError(t, h); p.StatusCode != http.StatusSeeOther || code != "server_error" || p.sent(t).Query().Get("state") != "s1" {
+		t.Errorf("got %d %s", p.StatusCode, p.sent(t))
+	}
+	p = b.authorize()
+	if p.StatusCode != 500 || p.Header.Get("Location") != "" || strings.Contains(p.body, "sql") || !strings.Contains(p.body, p.Header.Get("X-Request-Id")) {
+		t.Errorf("got %d %s", p.StatusCode, p.body)
+	}
+	if log := h.log.String(); strings.Count(log, "database is closed") < 2 {
+		t.Error("the log does not have the cause")
+	}
+}
+
+// full is a store whose disk is full at one place.
+type full struct{ *store.Copies }
+
+func (full) Consent(context.Context, iam.UserID, iam.ClientID) (iam.Consent, error) {
+	return iam.Consent{}, fmt.Errorf("read consent: %w", iam.ErrUnavailable)
+}
+
+// A full disk passes: people and apps are told to come again.
+func TestOIDC1TheDatabaseCannotBeUsed(t *testing.T) {
+	h := newHouse(t)
+	b := h.signedIn()
+	mux := http.NewServeMux()
+	h.must(web.SignOn(mux, web.Config{Issuer: h.url, Pages: h.parts.Pages, Tokens: h.parts.Tokens, Logins: h.parts.Logins, Sessions: h.parts.Sessions, Records: full{h.parts.Store},
+		Forms: h.parts.Keys, Guesses: throttle.New(throttle.Config{}), Logger: slog.New(slog.DiscardHandler), Now: h.clock.Now}))
+	h.handle = mux
+	if p := b.authorize(); p.StatusCode != 503 || p.Header.Get("Retry-After") == "" || p.Header.Get("Location") != "" {
+		t.Errorf("got %d %s", p.StatusCode, p.Header)
+	}
+	if code := b.authorize("prompt", "none").sentError(t, h); code != "temporarily_unavailable" {
+		t.Errorf("got %s", code)
 	}
 }

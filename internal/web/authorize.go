@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 	"github.com/gatehouse-auth/gatehouse/internal/oidc"
 	"github.com/gatehouse-auth/gatehouse/internal/page"
+	"github.com/gatehouse-auth/gatehouse/internal/respond"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
@@ -44,7 +45,27 @@ func (h *handler) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return h.refuse(w, r, to, err)
 	}
-	question, err := h.Tokens.Examine(r.Context(), client, request)
+	err = h.begin(w, r, to, request, pushed)
+	if err != nil && request.Asks("none") {
+		// Nobody looks at a page of this request: also our own trouble is for the
+		// client to hear (RFC 6749 §4.1.2.1).
+		h.Logger.Error("authorization failed", "client_id", client.ID, "request_id", respond.RequestID(r.Context()), "cause", err)
+		return h.answer(w, r, to, oauth.AuthorizeAnswer{Err: trouble(err)})
+	}
+	return err
+}
+
+// trouble is how a client hears that something is wrong on our side.
+func trouble(err error) *oauth.Error {
+	if errors.Is(err, iam.ErrUnavailable) {
+		return oauth.Refuse(oauth.CodeTemporarilyUnavailable, "The database cannot be used now. Try again in a moment.")
+	}
+	return oauth.Refuse(oauth.CodeServerError, "Something went wrong on our side.")
+}
+
+// begin takes a request whose form and destination are good to its first step.
+func (h *handler) begin(w http.ResponseWriter, r *http.Request, to destination, request oauth.AuthorizeRequest, pushed bool) error {
+	question, err := h.Tokens.Examine(r.Context(), to.client, request)
 	if err != nil {
 		return h.refuse(w, r, to, err)
 	}

@@ -167,7 +167,12 @@ func (p *problem) Error() string {
 // explain shows the page of an error, and logs its cause.
 func (h *handler) explain(w http.ResponseWriter, r *http.Request, err error) {
 	var known *problem
-	if !errors.As(err, &known) {
+	switch {
+	case errors.As(err, &known):
+	case errors.Is(err, iam.ErrUnavailable):
+		known = &problem{status: http.StatusServiceUnavailable, fault: page.FaultBusy}
+		respond.RetryAfter(w, busyWait)
+	default:
 		known = &problem{status: http.StatusInternalServerError, fault: page.FaultServer}
 	}
 	level := slog.LevelInfo
