@@ -26,6 +26,7 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/jose":  {"ground", "tokens and keys: bytes to values and back, strictly"},
 	"internal/iam":   {"ground", "the nouns and their pure decisions"},
 	"internal/oauth": {"ground", "protocol rules: parse, check, refuse with the RFC's code"},
+	"internal/oidc":  {"ground", "what an authorization request needs before it is answered"},
 	"internal/forge": {"ground", "every forged token, by name, as data"},
 
 	"internal/jwks":     {"tool", "fetching and caching the key sets of issuers and clients"},
@@ -42,7 +43,7 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/token":     {"service", "issue, refresh with reuse detection, revoke, introspect"},
 	"internal/directory": {"service", "users, roles, APIs, clients: what administration changes"},
 	"internal/respond":   {"service", "error to HTTP answer, request id, security headers"},
-	"internal/web":       {"face", "people's endpoints: setup, change of a password"},
+	"internal/web":       {"face", "people's endpoints: sign-on, consent, devices, logout, account, setup"},
 	"internal/page":      {"service", "pages and their stylesheet behind typed views"},
 
 	"internal/api": {"face", "machine endpoints"},

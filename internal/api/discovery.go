@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 	"github.com/gatehouse-auth/gatehouse/internal/respond"
 )
@@ -21,7 +22,7 @@ func (h handler) metadata(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("read APIs: %w", err)
 	}
-	scopes := []string{"offline_access", "roles"}
+	scopes := iam.IdentityScopes()
 	for _, a := range apis {
 		for _, s := range a.Scopes {
 			if !a.Disabled && !slices.Contains(scopes, s.Name) {
@@ -30,7 +31,9 @@ func (h handler) metadata(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	cacheable(w)
-	return respond.JSON(w, http.StatusOK, oauth.NewMetadata(h.issuer, scopes))
+	return respond.JSON(w, http.StatusOK, oauth.NewMetadata(h.issuer, oauth.Capabilities{
+		Scopes: scopes, Claims: iam.StandardClaims(), IDTokenAlgorithms: iam.IDTokenAlgorithms(), ACRValues: []string{iam.ACRPassword}, Locales: h.locales,
+	}))
 }
 
 // jwks is the public key set (RFC 7517 §5, C24).

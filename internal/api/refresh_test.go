@@ -114,7 +114,7 @@ func TestC13WithoutGrace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens, err := token.New(token.Config{Issuer: issuer, People: h.parts.Store, Grants: h.parts.Store, Revocations: h.parts.Store, Proofs: h.parts.Store, ClientKeys: pool,
+	tokens, err := token.New(token.Config{Issuer: issuer, People: h.parts.Store, Grants: h.parts.Store, Revocations: h.parts.Store, Requests: h.parts.Store, Proofs: h.parts.Store, ClientKeys: pool,
 		Signer: h.parts.Keys, Sealer: h.parts.Keys, Grace: 0, Now: h.clock.Now})
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
+	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 	"github.com/gatehouse-auth/gatehouse/internal/respond"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
@@ -27,7 +28,7 @@ type records interface {
 	OriginKnown(ctx context.Context, origin string) (bool, error)
 }
 
-// Config of the machine endpoints; every field is required.
+// Config of the machine endpoints; every field but Locales is required.
 type Config struct {
 	Issuer  string
 	Tokens  *token.Service
@@ -35,6 +36,7 @@ type Config struct {
 	Keys    published
 	Records records
 	Logger  *slog.Logger
+	Locales []string // that the pages speak
 }
 
 type handler struct {
@@ -43,15 +45,16 @@ type handler struct {
 	logins  *login.Service
 	keys    published
 	records records
+	locales []string
 }
 
 // Routes returns the machine endpoints. Patterns carry no method: respond.Method
 // answers 405 in the words of the protocol.
 func Routes(c Config) (*http.ServeMux, error) {
 	if c.Issuer == "" || c.Tokens == nil || c.Logins == nil || c.Keys == nil || c.Records == nil || c.Logger == nil {
-		return nil, errors.New("api: every field of Config is required")
+		return nil, errors.New("api: every field of Config but Locales is required")
 	}
-	h := handler{issuer: c.Issuer, tokens: c.Tokens, logins: c.Logins, keys: c.Keys, records: c.Records}
+	h := handler{issuer: c.Issuer, tokens: c.Tokens, logins: c.Logins, keys: c.Keys, records: c.Records, locales: c.Locales}
 	mux := http.NewServeMux()
 	for _, route := range []struct {
 		path, method string
@@ -59,7 +62,10 @@ func Routes(c Config) (*http.ServeMux, error) {
 		handle       respond.Handler
 	}{
 		{"/oauth/token", http.MethodPost, clientPages, h.token},
+		{"/oauth/par", http.MethodPost, noPages, h.push},
+		{"/oauth/device_authorization", http.MethodPost, noPages, h.deviceAuthorization},
 		{"/oauth/authorize-challenge", http.MethodPost, noPages, h.challenge},
+		{oauth.HandoffRedeemPath, http.MethodPost, noPages, h.redeemHandoff},
 		{"/oauth/revoke", http.MethodPost, clientPages, h.revoke},
 		{"/oauth/introspect", http.MethodPost, noPages, h.introspect},
 		{"/.well-known/oauth-authorization-server", http.MethodGet, allPages, h.metadata},
@@ -72,5 +78,7 @@ func Routes(c Config) (*http.ServeMux, error) {
 		preflight := respond.With(c.Logger, h.preflight(route.readers, route.method))
 		mux.Handle(route.path, cors(route.readers, preflight, endpoint))
 	}
+	mux.Handle("/oauth/userinfo", cors(clientPages, respond.With(c.Logger, h.preflight(clientPages, "GET, POST")),
+		respond.Method(respond.With(c.Logger, h.userinfo), http.MethodGet, http.MethodPost)))
 	return mux, nil
 }

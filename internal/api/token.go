@@ -66,6 +66,8 @@ func (h handler) issue(r *http.Request, client iam.Client, request oauth.TokenRe
 		return h.tokens.ClientCredentials(r.Context(), client, request)
 	case iam.AuthorizationCode:
 		return h.tokens.Redeem(r.Context(), client, request)
+	case iam.DeviceCode:
+		return h.tokens.RedeemDevice(r.Context(), client, request)
 	default:
 		return h.tokens.Refresh(r.Context(), client, request)
 	}

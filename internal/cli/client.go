@@ -94,7 +94,7 @@ func (a *app) showClient(c withSecret) error {
 		{"grant types", strings.Join(c.GrantTypes, " ")}, {"redirect URIs", strings.Join(c.RedirectURIs, " ")}, {"scopes", strings.Join(c.Scopes, " ")},
 		{"default scopes", strings.Join(c.DefaultScopes, " ")}, {"roles", strings.Join(c.Roles, " ")}, {"challenge", yes(c.Challenge)},
 		{"reader of", strings.Join(c.ReaderOf, " ")}, {"state", state(c.Disabled)}}
-	fields = append(fields, authFields(c.Client)...)
+	fields = append(append(fields, signOnFields(c.Client)...), authFields(c.Client)...)
 	return a.sheet(c, append(fields, field{"client_secret", secret})...)
 }
 
@@ -111,13 +111,16 @@ func (a *app) create(ctx context.Context, client iam.Client) error {
 func (a *app) clientCreate() *cobra.Command {
 	var client iam.Client
 	var p proof
+	var login signOn
 	var public, confidential, noRefresh bool
 	c := &cobra.Command{
 		Use: "create ID --public|--confidential", Short: "Create a client", Args: cobra.ExactArgs(1),
 		Example: `  gatehouse client create shop --public --first-party --challenge --scope orders:read
   gatehouse client create portal --confidential --redirect-uri https://portal.example.com/callback --scope orders:read
   gatehouse client create bank --confidential --auth private_key_jwt --jwks public.pem --redirect-uri https://bank.example.com/cb
-  gatehouse client create spa --public --redirect-uri https://spa.example.com/cb --origin https://spa.example.com`,
+  gatehouse client create wiki --confidential --redirect-uri https://wiki.example.com/cb --scope openid --scope profile --scope email
+  gatehouse client create spa --public --redirect-uri https://spa.example.com/cb --origin https://spa.example.com
+  gatehouse client create intranet --confidential --first-party --handoff-url https://intranet.example.com/handoff`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if public == confidential {
 				return usagef("say whether the client can keep a secret: --public or --confidential")
@@ -126,9 +129,11 @@ func (a *app) clientCreate() *cobra.Command {
 			if public {
 				client.Type = iam.Public
 			}
+			client.GrantTypes = []string{iam.AuthorizationCode, iam.RefreshToken}
 			if noRefresh {
 				client.GrantTypes = []string{iam.AuthorizationCode}
 			}
+			login.apply(c, &client)
 			if err := p.apply(a, &client); err != nil {
 				return err
 			}
@@ -138,6 +143,7 @@ func (a *app) clientCreate() *cobra.Command {
 	c.Flags().BoolVar(&public, "public", false, "a browser or mobile app: holds no secret")
 	c.Flags().BoolVar(&confidential, "confidential", false, "a server: holds a secret, which is printed once, or keys")
 	p.flags(c)
+	login.createFlags(c)
 	c.Flags().StringArrayVar(&client.Origins, "origin", nil, "an origin whose pages may read its answers, exactly as browsers send it (repeatable)")
 	c.Flags().BoolVar(&client.FirstParty, "first-party", false, "your own: no consent is asked, roles are shown")
 	c.Flags().BoolVar(&client.Challenge, "challenge", false, "may send usernames and passwords itself (first-party apps only)")
@@ -180,7 +186,7 @@ func (a *app) clientList(k kind) *cobra.Command {
 		Use: "list", Short: "List by id, a page at a time", Args: cobra.NoArgs,
 		Example: fmt.Sprintf("  gatehouse %s list\n  gatehouse %s list --json", k.noun, k.noun),
 	}
-	after, limit := page(c, "id")
+	after, limit := paging(c, "id")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return a.enter(c.Context(), func(ctx context.Context, o office) error {
 			found, more, err := k.page(ctx, o, iam.ClientID(*after), int(*limit))
@@ -263,6 +269,7 @@ func (a *app) edit(ctx context.Context, k kind, id string, change func(*iam.Clie
 
 func (a *app) clientEdit() *cobra.Command {
 	var e edits
+	var login signOn
 	var firstParty, challenge bool
 	c := &cobra.Command{
 		Use: "edit ID", Short: "Change a client", Args: cobra.ExactArgs(1),
@@ -270,6 +277,7 @@ func (a *app) clientEdit() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.edit(c.Context(), apps, args[0], func(client *iam.Client) {
 				e.apply(c, client)
+				login.apply(c, client)
 				if c.Flags().Changed("first-party") {
 					client.FirstParty = firstParty
 				}
@@ -280,6 +288,7 @@ func (a *app) clientEdit() *cobra.Command {
 		},
 	}
 	e.flags(c)
+	login.editFlags(c)
 	c.Flags().StringArrayVar(&e.addRedirects, "add-redirect-uri", nil, "allow a redirect URI (repeatable)")
 	c.Flags().StringArrayVar(&e.noRedirect, "remove-redirect-uri", nil, "and no longer (repeatable)")
 	c.Flags().StringArrayVar(&e.addOrigins, "add-origin", nil, "let pages of an origin read its answers (repeatable)")

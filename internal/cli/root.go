@@ -21,6 +21,7 @@ const (
 	exitOK            = 0
 	exitFailure       = 1
 	exitUsage         = 2
+	exitVerdict       = 3
 	exitNotAuthorized = 4
 	exitInterrupted   = 130
 )
@@ -72,7 +73,10 @@ func exitCode(ctx context.Context, err error) int {
 	var devMistake *demo.Usage
 	var invalid *iam.Invalid
 	var owner *store.NotOwner
+	var verdict *findings
 	switch {
+	case errors.As(err, &verdict):
+		return exitVerdict
 	case errors.As(err, &mistake), errors.As(err, &devMistake), errors.As(err, &invalid), fromCobra(err):
 		return exitUsage
 	case errors.As(err, &owner), errors.Is(err, os.ErrPermission):
@@ -109,7 +113,7 @@ Begin with:  gatehouse dev`,
 	}
 	root.SetVersionTemplate("gatehouse {{.Version}}\n")
 	root.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "admin", Title: "Administer, also while a server runs:"})
-	for _, c := range []*cobra.Command{a.devCommand(), a.initCommand(), a.serveCommand()} {
+	for _, c := range []*cobra.Command{a.devCommand(), a.initCommand(), a.serveCommand(), a.themeCommand()} {
 		c.GroupID = "run"
 		root.AddCommand(c)
 	}

@@ -50,6 +50,7 @@ type withPassword struct {
 }
 
 func (a *app) userCreate() *cobra.Command {
+	var p person
 	var u iam.User
 	var attributes []string
 	var file, hashFile string
@@ -66,6 +67,9 @@ once. --password-hash-file takes the hash of another system instead; see
   gatehouse user create fay --password-hash-file bcrypt.txt`,
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			u.Username = args[0]
+			if err := p.apply(c, &u); err != nil {
+				return err
+			}
 			if u.Attributes, err = parseAttributes(attributes); err != nil {
 				return err
 			}
@@ -89,6 +93,7 @@ once. --password-hash-file takes the hash of another system instead; see
 			})
 		},
 	}
+	p.flags(c)
 	c.Flags().StringVar(&u.Email, "email", "", "e-mail address")
 	c.Flags().StringVar(&u.Name, "name", "", "display name")
 	c.Flags().StringArrayVar(&u.Roles, "role", nil, "a role that the user holds, beside the default ones (repeatable)")
@@ -128,7 +133,7 @@ func (a *app) userList() *cobra.Command {
 		Use: "list", Short: "List users by name, a page at a time", Args: cobra.NoArgs,
 		Example: "  gatehouse user list\n  gatehouse user list --after ada --limit 10 --json",
 	}
-	after, limit := page(c, "username")
+	after, limit := paging(c, "username")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return a.enter(c.Context(), func(ctx context.Context, o office) error {
 			users, err := o.db.Users(ctx, *after, int(*limit))
@@ -157,11 +162,12 @@ func (a *app) showUser(u withPassword) error {
 	if u.Password != "" {
 		password = u.Password + "   (shown once; Gatehouse keeps only a hash)"
 	}
-	return a.sheet(u, field{"username", u.Username}, field{"id", string(u.ID)}, field{"email", u.Email}, field{"name", u.Name},
-		field{"roles", strings.Join(u.Roles, " ")}, field{"attributes", strings.Join(attributes, " ")}, field{"state", state(u.Disabled)}, field{"password", password})
+	fields := append([]field{{"username", u.Username}, {"id", string(u.ID)}}, personFields(u.User)...)
+	return a.sheet(u, append(fields, field{"roles", strings.Join(u.Roles, " ")}, field{"attributes", strings.Join(attributes, " ")}, field{"state", state(u.Disabled)}, field{"password", password})...)
 }
 
 func (a *app) userEdit() *cobra.Command {
+	var p person
 	var email, name, file string
 	var addRoles, removeRoles, attributes, removeAttributes []string
 	var newPassword bool
@@ -198,7 +204,7 @@ the logins; a new password ends every login.`,
 					for _, attribute := range removeAttributes {
 						delete(u.Attributes, attribute)
 					}
-					return nil
+					return p.apply(c, u)
 				})
 				if err != nil {
 					return err
@@ -213,6 +219,7 @@ the logins; a new password ends every login.`,
 			})
 		},
 	}
+	p.flags(c)
 	c.Flags().StringVar(&email, "email", "", "e-mail address")
 	c.Flags().StringVar(&name, "name", "", "display name")
 	c.Flags().StringArrayVar(&addRoles, "add-role", nil, "give a role (repeatable)")

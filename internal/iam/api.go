@@ -96,6 +96,9 @@ var identityScopes = []string{"openid", "profile", "email", "address", "phone", 
 // IdentityScope tells whether name is one of the scopes that no API may define.
 func IdentityScope(name string) bool { return slices.Contains(identityScopes, name) }
 
+// IdentityScopes are the scopes that no API may define.
+func IdentityScopes() []string { return slices.Clone(identityScopes) }
+
 // registeredClaims cannot be the target of a user attribute (C8): they are the
 // JWT, OpenID Connect and Gatehouse claims whose meaning the contract fixes.
 var registeredClaims = []string{

@@ -50,6 +50,17 @@ type Client struct {
 	KeysURI string      `json:"jwks_uri,omitempty"`
 	// Origins of pages that may read the client's answers (C21).
 	Origins []string `json:"origins,omitempty"`
+	// PostLogoutRedirectURIs are where a browser may be sent after a logout,
+	// matched exactly.
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
+	// BackchannelLogoutURI is told when a session ends.
+	BackchannelLogoutURI string `json:"backchannel_logout_uri,omitempty"`
+	// IDTokenAlgorithm signs its ID and logout tokens: RS256 when empty, ES256 or EdDSA.
+	IDTokenAlgorithm string `json:"id_token_signed_response_alg,omitempty"`
+	// RequirePAR refuses authorization requests that were not pushed (RFC 9126).
+	RequirePAR bool `json:"require_pushed_authorization_requests,omitempty"`
+	// Handoff is for an app that cannot speak OpenID Connect; nil: off.
+	Handoff *Handoff `json:"handoff,omitempty"`
 	// SecretHash is the SHA-256 of a 256-bit random secret, nil without a secret.
 	SecretHash []byte `json:"-"`
 	// OldSecretHash is of the secret before, good until OldSecretEnds.
@@ -76,7 +87,7 @@ func (c Client) Check() error {
 	case c.Type == Public && len(c.ReaderOf) > 0:
 		return Invalidf("A public client cannot introspect tokens: it has no secret to prove who it is.")
 	}
-	for _, check := range []func() error{c.checkAuth, c.checkGrantTypes, c.checkOrigins} {
+	for _, check := range []func() error{c.checkAuth, c.checkGrantTypes, c.checkOrigins, c.checkLogout, c.checkHandoff} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -100,7 +111,7 @@ func (c Client) Check() error {
 }
 
 func (c Client) checkGrantTypes() error {
-	allowed := []string{AuthorizationCode, RefreshToken}
+	allowed := []string{AuthorizationCode, RefreshToken, DeviceCode}
 	if c.Type == Service {
 		allowed = []string{ClientCredentials}
 	}

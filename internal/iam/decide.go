@@ -26,7 +26,8 @@ type Granted struct {
 	Scopes   []string // in the order asked
 	Roles    []string // those shown in the token (C6)
 	// Standing is what the grant keeps: everything asked for that the client may
-	// hold, whatever the roles of today say (C5).
+	// hold, whatever the roles of today say (C5). Of a client that users are asked
+	// about it is what they are asked: the scopes of this API and no other's.
 	Standing []string
 }
 
@@ -37,10 +38,6 @@ type Denied struct {
 }
 
 func (e *Denied) Error() string { return e.Reason }
-
-// servedIdentityScopes are the identity scopes that this version gives a
-// meaning to. A scope joins the list with the endpoint that serves it.
-var servedIdentityScopes = []string{"offline_access", "roles"}
 
 // Decide answers what a token for asked carries (C4, C5, C6). It is computed
 // anew for each token, so that a role taken away is gone at the next refresh.
@@ -61,7 +58,7 @@ func Decide(issuer string, apis []API, client Client, holder Holder, asked Asked
 		granted.API, granted.Audience = api, api.Audience
 	}
 	for _, s := range scopes {
-		if client.MayHold(s) {
+		if client.MayHold(s) && (!client.NeedsConsent() || client.Type == Service || IdentityScope(s) || granted.API.Defines(s)) {
 			granted.Standing = append(granted.Standing, s)
 		}
 		if grants(granted.API, client, holder, s) {
@@ -177,7 +174,7 @@ func grants(api API, client Client, holder Holder, scope string) bool {
 		return false
 	}
 	if IdentityScope(scope) {
-		return !holder.Service && slices.Contains(servedIdentityScopes, scope)
+		return !holder.Service && IdentityScope(scope)
 	}
 	return api.Name != "" && api.Defines(scope) && holder.holds(api.Name, scope)
 }

@@ -63,7 +63,7 @@ func TestDecide(t *testing.T) {
 		{name: "C5 a scope of one API is not granted at another", client: app, roles: []iam.Role{editor}, asked: iam.Asked{Scopes: list("orders:read"), Resource: stock.Audience}, aud: stock.Audience},
 		{name: "C5 service accounts get no identity scopes", client: iam.Client{Type: iam.Service, Scopes: list("orders:read", "offline_access")}, roles: []iam.Role{viewer}, asked: ask("orders:read offline_access"), aud: orders.Audience, scopes: list("orders:read"), shown: list("viewer")},
 		{name: "C5 a disabled API counts for nobody", client: service, roles: []iam.Role{viewer, {Name: "old", Scopes: []iam.RoleScope{{API: "closed", Scope: "closed:read"}}}}, aud: orders.Audience, scopes: list("orders:read"), shown: list("viewer")},
-		{name: "C5 an identity scope that is not served yet", client: app, roles: []iam.Role{viewer}, asked: ask("openid orders:read"), aud: orders.Audience, scopes: list("orders:read"), shown: list("viewer")},
+		{name: "C5 an identity scope beside those of an API", client: app, roles: []iam.Role{viewer}, asked: ask("openid orders:read"), aud: orders.Audience, scopes: list("openid", "orders:read"), shown: list("viewer")},
 		{name: "C5 a grant without scopes gets no default ones", client: app, roles: []iam.Role{editor}, asked: iam.Asked{Granted: true, Resource: orders.Audience}, aud: orders.Audience, shown: list("editor")},
 		{name: "C4 the issuer as resource", client: app, roles: []iam.Role{editor}, asked: iam.Asked{Scopes: list("orders:read", "offline_access"), Resource: issuer}, aud: issuer, scopes: list("offline_access")},
 		{name: "C4 the issuer as resource of a service account", client: service, roles: []iam.Role{viewer}, asked: iam.Asked{Resource: issuer}, denied: "target"},

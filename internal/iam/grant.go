@@ -29,6 +29,8 @@ type Grant struct {
 	AuthTime time.Time `json:"auth_time,omitzero"`
 	ACR      string    `json:"acr,omitempty"`
 	AMR      []string  `json:"amr,omitempty"`
+	// Claims is the `claims` parameter of the request (OpenID Connect Core §5.5).
+	Claims string `json:"claims,omitempty"`
 	// Gen is the generation of the current refresh token; 0: there is none.
 	Gen          int64     `json:"gen"`
 	MacKeyID     KeyID     `json:"-"` // the key that makes the current generation's mac
@@ -60,6 +62,11 @@ type Session struct {
 	IdleExpires time.Time `json:"idle_expires"`
 	Expires     time.Time `json:"expires"`
 	EndedAt     time.Time `json:"ended_at,omitzero"`
+	// CookieHash is the SHA-256 of the browser's cookie, hex; empty for a login
+	// without a browser.
+	CookieHash string    `json:"-"`
+	Agent      string    `json:"agent,omitempty"` // the browser, as it calls itself
+	SeenAt     time.Time `json:"seen_at,omitzero"`
 }
 
 // Live tells whether the session may still be used at now.
@@ -73,7 +80,14 @@ type Redemption struct {
 	CodeExpires time.Time // when the spent row may be dropped, with RevocationLeeway added by the store
 	Grant       Grant     // id drawn by the caller before the transaction
 	Session     *Session  // to be created with the grant, nil: none
-	UserEpoch   int64     // as sealed in the code
+	// Within is the browser session of the login, which must still be live, also
+	// for a grant that will outlive it.
+	Within SessionID
+	// Consent is what the user was asked and must still allow, in the names of
+	// Allowed. Asked: there is a consent at all, also to nothing in particular.
+	Consent     []string
+	Asked       bool
+	UserEpoch   int64 // as sealed in the code
 	ClientEpoch int64
 	Event       Event // what is written when the code is redeemed; the store writes EventCodeReplayed on replay
 }

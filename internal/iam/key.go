@@ -13,6 +13,7 @@ const (
 	TokenKeys   Purpose = "token"       // signs access tokens, published in the JWKS
 	CodeKeys    Purpose = "code-seal"   // seals authorization codes
 	RefreshKeys Purpose = "refresh-mac" // makes the mac of refresh tokens
+	FormKeys    Purpose = "form"        // seals what a browser carries between two pages
 	ACMEData    Purpose = "acme"        // not a key line: account and certificates of the server itself
 )
 

@@ -10,11 +10,19 @@ import (
 
 // User is a person who logs in.
 type User struct {
-	ID       UserID   `json:"id"`
-	Username string   `json:"username"` // canonical, see CanonicalUsername
-	Email    string   `json:"email,omitempty"`
-	Name     string   `json:"name,omitempty"`
-	Roles    []string `json:"roles"`
+	ID       UserID `json:"id"`
+	Username string `json:"username"` // canonical, see CanonicalUsername
+	Email    string `json:"email,omitempty"`
+	// EmailVerified and PhoneVerified say that somebody proved to receive what
+	// is sent there; only an administrator sets them.
+	EmailVerified bool   `json:"email_verified,omitempty"`
+	Name          string `json:"name,omitempty"`
+	Phone         string `json:"phone,omitempty"` // E.164
+	PhoneVerified bool   `json:"phone_verified,omitempty"`
+	Address       string `json:"address,omitempty"` // as on a letter
+	// Profile holds the other standard claims of OpenID Connect, by name.
+	Profile map[string]string `json:"profile,omitempty"`
+	Roles   []string          `json:"roles"`
 	// Attributes are set by administrators; an API names those that become claims (C8).
 	Attributes map[string]string `json:"attributes,omitempty"`
 	// PasswordHash is a PHC string of ours, or until the next login a hash of
@@ -24,6 +32,7 @@ type User struct {
 	Disabled     bool      `json:"disabled"`
 	Version      int64     `json:"-"`
 	CreatedAt    time.Time `json:"created_at"`
+	UpdatedAt    time.Time `json:"updated_at,omitzero"`
 }
 
 // KnownNetworkLife is how long a network stays known after the last login of a
@@ -65,7 +74,7 @@ func (u User) Check() error {
 			return Invalidf("The attribute %q holds more than 256 bytes or is not UTF-8.", name)
 		}
 	}
-	return nil
+	return u.checkPerson()
 }
 
 // Printable shortens s to max runes and replaces what a terminal would

@@ -66,6 +66,7 @@ const (
 var overlap = map[iam.Purpose]time.Duration{
 	iam.TokenKeys:   iam.AccessTokenLife + iam.RevocationLeeway,
 	iam.CodeKeys:    iam.CodeLife + iam.RevocationLeeway,
+	iam.FormKeys:    24 * time.Hour, // a login page that stood open over night loses nothing
 	iam.RefreshKeys: iam.GrantAbsolute,
 }
 
@@ -93,7 +94,7 @@ func Open(ctx context.Context, config Config) (*Service, error) {
 	for _, line := range []struct {
 		purpose   iam.Purpose
 		algorithm string
-	}{{iam.TokenKeys, string(jose.ES256)}, {iam.CodeKeys, sealAlgorithm}, {iam.RefreshKeys, macAlgorithm}} {
+	}{{iam.TokenKeys, string(jose.ES256)}, {iam.CodeKeys, sealAlgorithm}, {iam.FormKeys, sealAlgorithm}, {iam.RefreshKeys, macAlgorithm}} {
 		if err := s.ensure(ctx, line.purpose, line.algorithm); err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
@@ -30,6 +31,12 @@ func (s *Service) Signer(ctx context.Context, algorithm string) (jose.Signer, er
 		return jose.Signer{}, fmt.Errorf("no active %s key", algorithm)
 	}
 	return signer, nil
+}
+
+// Prepare makes the line of an algorithm if there is none yet, so that its keys
+// are published before anybody needs them.
+func (s *Service) Prepare(ctx context.Context, algorithm string) error {
+	return s.ensure(ctx, iam.TokenKeys, algorithm)
 }
 
 // Published are the public keys that verifiers may use now: active, pending
@@ -62,11 +69,46 @@ func stateOf(stored []iam.Key, k iam.Key, now time.Time) iam.KeyState {
 // does not open with it.
 var ErrUnusable = errors.New("key not usable")
 
+// Remembered are the public halves of all token keys that there ever were. What
+// they signed proves who was meant once, and nothing about today (C24).
+func (s *Service) Remembered() jose.KeySet {
+	var public []jose.Key
+	for _, k := range s.snapshot.Load().keys {
+		if k.Purpose != iam.TokenKeys || len(k.Public) == 0 {
+			continue
+		}
+		if set, _, err := jose.ParseKeySet(slices.Concat([]byte(`{"keys":[`), k.Public, []byte(`]}`))); err == nil {
+			public = append(public, set.Keys()...)
+		}
+	}
+	return jose.NewKeySet(public...)
+}
+
 // SealCode seals an authorization code with the active key and returns the
 // key's id for the artefact to carry in the clear.
 func (s *Service) SealCode(plaintext []byte) (iam.KeyID, []byte, error) {
+	return s.seal(iam.CodeKeys, plaintext, "")
+}
+
+// OpenCode is the inverse of SealCode.
+func (s *Service) OpenCode(id iam.KeyID, sealed []byte) ([]byte, error) {
+	return s.openSealed(iam.CodeKeys, id, sealed, "")
+}
+
+// SealForm seals what a browser carries from one page to the next. kind tells
+// one sort of form from another: what was sealed as one does not open as another.
+func (s *Service) SealForm(kind string, plaintext []byte) (iam.KeyID, []byte, error) {
+	return s.seal(iam.FormKeys, plaintext, kind)
+}
+
+// OpenForm is the inverse of SealForm.
+func (s *Service) OpenForm(kind string, id iam.KeyID, sealed []byte) ([]byte, error) {
+	return s.openSealed(iam.FormKeys, id, sealed, kind)
+}
+
+func (s *Service) seal(purpose iam.Purpose, plaintext []byte, kind string) (iam.KeyID, []byte, error) {
 	snap := s.snapshot.Load()
-	active, ok := iam.LineOf(snap.keys, iam.CodeKeys, sealAlgorithm).Active(s.now())
+	active, ok := iam.LineOf(snap.keys, purpose, sealAlgorithm).Active(s.now())
 	if !ok {
 		return "", nil, ErrUnusable
 	}
@@ -74,12 +116,11 @@ func (s *Service) SealCode(plaintext []byte) (iam.KeyID, []byte, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	return active.ID, aead.Seal(nil, nil, plaintext, []byte(active.ID)), nil
+	return active.ID, aead.Seal(nil, nil, plaintext, []byte(string(active.ID)+kind)), nil
 }
 
-// OpenCode is the inverse of SealCode.
-func (s *Service) OpenCode(id iam.KeyID, sealed []byte) ([]byte, error) {
-	secret, err := s.secret(iam.CodeKeys, id)
+func (s *Service) openSealed(purpose iam.Purpose, id iam.KeyID, sealed []byte, kind string) ([]byte, error) {
+	secret, err := s.secret(purpose, id)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +128,7 @@ func (s *Service) OpenCode(id iam.KeyID, sealed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	plaintext, err := aead.Open(nil, nil, sealed, []byte(id))
+	plaintext, err := aead.Open(nil, nil, sealed, []byte(string(id)+kind))
 	if err != nil {
 		return nil, ErrUnusable
 	}

@@ -1,7 +1,9 @@
 package oauth
 
 import (
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -10,6 +12,7 @@ import (
 // refused before anything looks at it.
 const (
 	MaxFormBytes      = 64 << 10
+	MaxQueryBytes     = 12 << 10 // of the authorization endpoint: more than any honest request
 	maxParameters     = 64
 	maxParameterBytes = 32 << 10
 )
@@ -46,6 +49,40 @@ func ParseForm(body string) (Form, error) {
 	return form, nil
 }
 
+// ParseQuery reads the parameters of the authorization endpoint, where a fault
+// is no reason to forget the rest: with a good client_id and redirect_uri the
+// client is told. The form lacks every parameter that is at fault.
+func ParseQuery(raw string) (Form, *Error) {
+	form := Form{values: map[string]string{}}
+	if len(raw) > MaxQueryBytes {
+		return form, InvalidRequest("The request has more than %d bytes.", MaxQueryBytes)
+	}
+	if raw == "" {
+		return form, nil
+	}
+	pairs := strings.Split(raw, "&")
+	if len(pairs) > maxParameters {
+		return form, InvalidRequest("The request has more than %d parameters.", maxParameters)
+	}
+	var fault *Error
+	bad := map[string]bool{}
+	for _, pair := range pairs {
+		if err := form.add(pair); err != nil {
+			fault = err.(*Error)
+			rawName, _, _ := strings.Cut(pair, "=")
+			if name, err := url.QueryUnescape(rawName); err == nil {
+				bad[name] = true
+			}
+		}
+	}
+	for name, value := range form.values {
+		if value == "" || bad[name] {
+			delete(form.values, name)
+		}
+	}
+	return form, fault
+}
+
 func (f Form) add(pair string) error {
 	rawName, rawValue, _ := strings.Cut(pair, "=")
 	name, err1 := url.QueryUnescape(rawName)
@@ -75,4 +112,27 @@ func (f Form) Require(name string) (string, error) {
 		return v, nil
 	}
 	return "", InvalidRequest("The parameter %q is missing.", name)
+}
+
+// Encode writes the parameters back, sorted, without those named.
+func (f Form) Encode(without ...string) string {
+	values := url.Values{}
+	for name, value := range f.values {
+		if !slices.Contains(without, name) {
+			values.Set(name, value)
+		}
+	}
+	return values.Encode()
+}
+
+// With returns a copy of f in which a parameter has another value.
+func (f Form) With(name, value string) Form {
+	values := maps.Clone(f.values)
+	values[name] = value
+	return Form{values: values}
+}
+
+// Has tells whether any of the parameters is present.
+func (f Form) Has(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return f.values[name] != "" })
 }

@@ -1,5 +1,8 @@
 package oauth
 
+// GrantDeviceCode is the grant type of RFC 8628 §3.4.
+const GrantDeviceCode = "urn:ietf:params:oauth:grant-type:device_code"
+
 // TokenRequest is what a client asked of the token endpoint, parsed and
 // bounded; nothing in it is trusted yet.
 type TokenRequest struct {
@@ -10,6 +13,7 @@ type TokenRequest struct {
 	Verifier     string
 	RedirectURI  string
 	RefreshToken string // refresh_token
+	DeviceCode   string // urn:ietf:params:oauth:grant-type:device_code
 }
 
 // ParseTokenRequest reads the form of RFC 6749 §4.1.3, §4.4.2 and §6.
@@ -34,10 +38,12 @@ func ParseTokenRequest(form Form) (TokenRequest, error) {
 		r.Verifier, err = form.Require("code_verifier")
 	case "refresh_token":
 		r.RefreshToken, err = form.Require("refresh_token")
+	case GrantDeviceCode:
+		r.DeviceCode, err = form.Require("device_code")
 	case "password":
 		err = Refuse(CodeUnsupportedGrantType, "The password grant is not supported: OAuth 2.1 removed it. A first-party app may use the challenge endpoint.")
 	default:
-		err = Refuse(CodeUnsupportedGrantType, "The grant_type is not one of authorization_code, client_credentials, refresh_token.")
+		err = Refuse(CodeUnsupportedGrantType, "The grant_type is not one of authorization_code, client_credentials, refresh_token, "+GrantDeviceCode+".")
 	}
 	if err != nil {
 		return TokenRequest{}, err
@@ -97,6 +103,7 @@ type TokenResponse struct {
 	ExpiresIn    int64  `json:"expires_in"` // seconds
 	RefreshToken string `json:"refresh_token,omitempty"`
 	Scope        string `json:"scope"`
+	IDToken      string `json:"id_token,omitempty"`
 }
 
 // Introspection is the answer of RFC 7662 §2.2. The zero value is the only

@@ -84,7 +84,7 @@ func Error(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err erro
 	}
 	logger.LogAttrs(r.Context(), level, "request refused", slog.String("code", known.Code), slog.Int("status", status),
 		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("request_id", id), slog.String("cause", err.Error()))
-	if status == http.StatusUnauthorized {
+	if status == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
 		w.Header().Set("WWW-Authenticate", `Basic realm="gatehouse", charset="UTF-8"`)
 	}
 	if status == http.StatusServiceUnavailable {
@@ -100,9 +100,9 @@ func RetryAfter(w http.ResponseWriter, wait time.Duration) {
 
 func statusOf(code string) int {
 	switch code {
-	case oauth.CodeInvalidClient:
+	case oauth.CodeInvalidClient, oauth.CodeInvalidToken:
 		return http.StatusUnauthorized
-	case oauth.CodeInsufficientAuth:
+	case oauth.CodeInsufficientAuth, oauth.CodeInsufficientScope:
 		return http.StatusForbidden
 	case oauth.CodeTemporarilyUnavailable:
 		return http.StatusServiceUnavailable

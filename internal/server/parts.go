@@ -43,6 +43,8 @@ type Config struct {
 	Outgoing dial.Config
 	// Home answers what no endpoint does; nil: 404.
 	Home http.Handler
+	// Branding of the pages; its Host, Now and Logger are filled in.
+	Branding page.Config
 }
 
 // Parts is an authority that is put together but does not listen yet.
@@ -52,8 +54,13 @@ type Parts struct {
 	Directory *directory.Service
 	Setup     *directory.Setup
 	Logins    *login.Service
+	Sessions  *login.Sessions
 	Tokens    *token.Service
+	Pages     *page.Pages
 	Handler   http.Handler
+	throttle  *throttle.Throttle
+	outgoing  *http.Client
+	now       func() time.Time
 	pool      *jwks.Pool
 	issuer    string
 	logger    *slog.Logger
@@ -73,7 +80,7 @@ func Assemble(ctx context.Context, c Config) (*Parts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery)}
+	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, throttle: throttle.New(throttle.Config{Now: c.Now}), outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery)}
 	if err := p.assemble(ctx, c); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -96,16 +103,20 @@ func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	p.Setup = directory.NewSetup(p.Directory, p.Store)
-	p.Logins, err = login.New(login.Config{Users: p.Store, Changes: p.Store, Passwords: passwords, Throttle: throttle.New(throttle.Config{Now: c.Now}), Now: c.Now})
+	p.Logins, err = login.New(login.Config{Users: p.Store, Changes: p.Store, Passwords: passwords, Throttle: p.throttle, Now: c.Now})
 	if err != nil {
 		return err
 	}
-	p.pool, err = jwks.NewPool(jwks.PoolConfig{HTTPClient: dial.New(c.Outgoing), Now: c.Now, Logger: c.Logger})
+	p.Sessions, err = login.NewSessions(p.Store, c.Now)
+	if err != nil {
+		return err
+	}
+	p.pool, err = jwks.NewPool(jwks.PoolConfig{HTTPClient: p.outgoing, Now: c.Now, Logger: c.Logger})
 	if err != nil {
 		return err
 	}
 	p.Tokens, err = token.New(token.Config{
-		Issuer: c.Issuer, People: p.Store, Grants: p.Store, Revocations: p.Store,
+		Issuer: c.Issuer, People: p.Store, Grants: p.Store, Revocations: p.Store, Requests: p.Store,
 		Proofs: p.Store, ClientKeys: p.pool, Signer: p.Keys, Sealer: p.Keys, Grace: iam.RefreshGrace, Now: c.Now,
 	})
 	if err != nil {
@@ -124,25 +135,39 @@ func issuerWords(issuer string) []string {
 }
 
 func (p *Parts) routes(c Config) error {
-	mux, err := api.Routes(api.Config{Issuer: c.Issuer, Tokens: p.Tokens, Logins: p.Logins, Keys: p.Keys, Records: p.Store, Logger: c.Logger})
+	mux, err := api.Routes(api.Config{Issuer: c.Issuer, Tokens: p.Tokens, Logins: p.Logins, Keys: p.Keys, Records: p.Store, Logger: c.Logger, Locales: page.Languages})
 	if err != nil {
+		return err
+	}
+	if err := p.signOn(c, mux); err != nil {
 		return err
 	}
 	if c.Home == nil {
 		c.Home = http.HandlerFunc(respond.NotFound)
 	}
 	mux.Handle("/", c.Home)
-	account := web.Account(p.Logins, c.Logger)
-	mux.Handle("/account/password", account)
-	mux.Handle("/.well-known/change-password", account)
 	mux.Handle("/setup", web.Setup(p.Setup, c.Logger))
-	mux.Handle("GET /assets/gatehouse.css", page.Stylesheet())
+	mux.Handle("POST /csp-report", page.Reports(c.Logger, c.Now))
 	h := respond.Secure(respond.Host(c.Issuer, mux))
 	if len(c.Proxies) > 0 {
 		h = respond.Proxied(c.Proxies, h)
 	}
 	p.Handler = respond.Identify(h)
 	return nil
+}
+
+// signOn adds the pages.
+func (p *Parts) signOn(c Config, mux *http.ServeMux) error {
+	u, err := url.Parse(c.Issuer)
+	if err != nil {
+		return fmt.Errorf("read the issuer: %w", err)
+	}
+	c.Branding.Host, c.Branding.Now, c.Branding.Logger = u.Host, c.Now, c.Logger
+	if p.Pages, err = page.New(c.Branding); err != nil {
+		return err
+	}
+	return web.SignOn(mux, web.Config{Issuer: c.Issuer, Pages: p.Pages, Tokens: p.Tokens, Logins: p.Logins, Sessions: p.Sessions, Records: p.Store,
+		Forms: p.Keys, Guesses: p.throttle, Logger: c.Logger, Now: c.Now})
 }
 
 // Close ends what Assemble opened.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	"github.com/gatehouse-auth/gatehouse/internal/jose"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
 )
 
@@ -46,6 +47,7 @@ func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
 	defer cancel()
 	background.Go(func() { p.watch(ctx) })
 	background.Go(func() { p.tend(ctx) })
+	background.Go(func() { p.deliver(ctx) })
 	return Serve(ctx, p.Handler, p.logger, listeners...)
 }
 
@@ -188,6 +190,11 @@ func (p *Parts) look(ctx context.Context, seen *watched) error {
 func (p *Parts) tend(ctx context.Context) {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
+	// ID tokens of clients that ask for nothing else; making RSA keys takes a
+	// while, and the first login should not wait for it.
+	if err := p.Keys.Prepare(ctx, string(jose.RS256)); err != nil && ctx.Err() == nil {
+		p.logger.Error("no key for ID tokens yet", "cause", err)
+	}
 	for {
 		if err := p.Keys.Tend(ctx, p.rotateEvery); err != nil && ctx.Err() == nil {
 			p.logger.Error("keys not tended", "cause", err)

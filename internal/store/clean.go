@@ -14,6 +14,8 @@ const (
 	// keepChanges is how long a server may sleep and still hear of a change
 	// that it then does not read anew by itself.
 	keepChanges = time.Hour
+	// keepDevices is how long a device that polls too late is told so.
+	keepDevices = 10 * time.Minute
 	// cleanPause lets waiting writes go first between two batches.
 	cleanPause = 10 * time.Millisecond
 )
@@ -32,6 +34,8 @@ var obsoletes = []obsolete{
 	{`DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE expires < $1 ORDER BY expires LIMIT $2)`, keepEnded},
 	{`DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE revoked_at < $1 ORDER BY revoked_at LIMIT $2)`, keepEnded},
 	{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires < $1 ORDER BY expires LIMIT $2)`, keepEnded},
+	{`DELETE FROM pushed WHERE id_hash IN (SELECT id_hash FROM pushed WHERE expires < $1 ORDER BY expires LIMIT $2)`, 0},
+	{`DELETE FROM devices WHERE code_hash IN (SELECT code_hash FROM devices WHERE expires < $1 ORDER BY expires LIMIT $2)`, keepDevices},
 	{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)`, keepEnded},
 	{`DELETE FROM known_networks WHERE (user_id, network) IN (SELECT user_id, network FROM known_networks WHERE seen_at < $1 ORDER BY seen_at LIMIT $2)`, iam.KnownNetworkLife},
 }

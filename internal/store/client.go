@@ -10,13 +10,14 @@ import (
 )
 
 const clientColumns = `id, name, type, first_party, grant_types, redirect_uris, scopes, default_scopes, challenge, reader_of, secret_hash, epoch, disabled, version, created_at,
-	` + clientAuthColumns
+	` + clientAuthColumns + `, ` + clientLoginColumns
 
 func scanClient(row interface{ Scan(...any) error }) (iam.Client, error) {
 	var c iam.Client
 	var secret string
 	err := row.Scan(&c.ID, &c.Name, &c.Type, &c.FirstParty, list[[]string]{&c.GrantTypes}, list[[]string]{&c.RedirectURIs}, list[[]string]{&c.Scopes},
-		list[[]string]{&c.DefaultScopes}, &c.Challenge, list[[]string]{&c.ReaderOf}, &secret, &c.Epoch, &c.Disabled, &c.Version, moment{&c.CreatedAt}, &c.Auth, keySet{&c.Keys}, &c.KeysURI, hexBytes{&c.OldSecretHash}, moment{&c.OldSecretEnds})
+		list[[]string]{&c.DefaultScopes}, &c.Challenge, list[[]string]{&c.ReaderOf}, &secret, &c.Epoch, &c.Disabled, &c.Version, moment{&c.CreatedAt}, &c.Auth, keySet{&c.Keys}, &c.KeysURI, hexBytes{&c.OldSecretHash}, moment{&c.OldSecretEnds},
+		list[[]string]{&c.PostLogoutRedirectURIs}, &c.BackchannelLogoutURI, &c.IDTokenAlgorithm, &c.RequirePAR, list[*iam.Handoff]{&c.Handoff})
 	if err != nil {
 		return iam.Client{}, err
 	}
@@ -32,10 +33,11 @@ func scanClient(row interface{ Scan(...any) error }) (iam.Client, error) {
 func (db *DB) CreateClient(ctx context.Context, c iam.Client, events ...iam.Event) error {
 	return db.change(ctx, "client", string(c.ID), events, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO clients (`+clientColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-			COALESCE((SELECT MAX(min_epoch) FROM revocation WHERE kind = $19 AND subject = $1), 1), $12, 1, $13, $14, $15, $16, $17, $18)`,
+			COALESCE((SELECT MAX(min_epoch) FROM revocation WHERE kind = $19 AND subject = $1), 1), $12, 1, $13, $14, $15, $16, $17, $18, $20, $21, $22, $23, $24)`,
 			c.ID, c.Name, c.Type, c.FirstParty, text(c.GrantTypes), text(c.RedirectURIs), text(c.Scopes), text(c.DefaultScopes), c.Challenge,
 			text(c.ReaderOf), hex.EncodeToString(c.SecretHash), c.Disabled, micros(db.now()),
-			c.AuthMethod(), keySetText(c.Keys), c.KeysURI, hex.EncodeToString(c.OldSecretHash), micros(c.OldSecretEnds), iam.RevokeClient)
+			c.AuthMethod(), keySetText(c.Keys), c.KeysURI, hex.EncodeToString(c.OldSecretHash), micros(c.OldSecretEnds), iam.RevokeClient,
+			text(c.PostLogoutRedirectURIs), c.BackchannelLogoutURI, c.IDTokenAlgorithm, c.RequirePAR, handoffText(c.Handoff))
 		if err != nil {
 			return err
 		}
@@ -94,10 +96,12 @@ func (db *DB) UpdateClient(ctx context.Context, c iam.Client, ending iam.Ending,
 	return db.change(ctx, "client", string(c.ID), events, func(ctx context.Context, tx *txn) error {
 		ok, err := one(tx.ExecContext(ctx, `UPDATE clients SET name = $1, first_party = $2, grant_types = $3, redirect_uris = $4, scopes = $5, default_scopes = $6,
 			challenge = $7, reader_of = $8, secret_hash = $9, disabled = $10, version = version + 1,
-			auth_method = $13, jwks = $14, jwks_uri = $15, old_secret_hash = $16, old_secret_ends = $17 WHERE id = $11 AND version = $12`,
+			auth_method = $13, jwks = $14, jwks_uri = $15, old_secret_hash = $16, old_secret_ends = $17,
+			post_logout_redirect_uris = $18, backchannel_logout_uri = $19, id_token_alg = $20, require_par = $21, handoff = $22 WHERE id = $11 AND version = $12`,
 			c.Name, c.FirstParty, text(c.GrantTypes), text(c.RedirectURIs), text(c.Scopes), text(c.DefaultScopes),
 			c.Challenge, text(c.ReaderOf), hex.EncodeToString(c.SecretHash), c.Disabled, c.ID, c.Version,
-			c.AuthMethod(), keySetText(c.Keys), c.KeysURI, hex.EncodeToString(c.OldSecretHash), micros(c.OldSecretEnds)))
+			c.AuthMethod(), keySetText(c.Keys), c.KeysURI, hex.EncodeToString(c.OldSecretHash), micros(c.OldSecretEnds),
+			text(c.PostLogoutRedirectURIs), c.BackchannelLogoutURI, c.IDTokenAlgorithm, c.RequirePAR, handoffText(c.Handoff)))
 		if err := conflict(ok, err); err != nil {
 			return err
 		}

@@ -15,6 +15,16 @@ import (
 
 const clientAuthColumns = `auth_method, jwks, jwks_uri, old_secret_hash, old_secret_ends`
 
+const clientLoginColumns = `post_logout_redirect_uris, backchannel_logout_uri, id_token_alg, require_par, handoff`
+
+// handoffText writes a hand-off, "" for none.
+func handoffText(h *iam.Handoff) string {
+	if h == nil {
+		return ""
+	}
+	return text(h)
+}
+
 // keySetText writes a key set, "" for an empty one.
 func keySetText(set jose.KeySet) string {
 	if set.Len() == 0 {

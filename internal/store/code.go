@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
@@ -65,24 +67,55 @@ func (db *DB) makeGrant(ctx context.Context, tx *txn, r iam.Redemption) error {
 	if err := db.joinSession(ctx, tx, r); err != nil {
 		return err
 	}
+	if err := consentHolds(ctx, tx, r); err != nil {
+		return err
+	}
 	if err := insertGrant(ctx, tx, r.Grant); err != nil {
 		return err
 	}
 	return record(ctx, tx, now, []iam.Event{r.Event})
 }
 
-// joinSession begins the grant's session or, when it belongs to an older one,
-// makes sure that it is still alive.
+// joinSession begins the grant's session or, when the login was made in an
+// older one, makes sure that it is still alive, and notes that the client was
+// reached through it.
 func (db *DB) joinSession(ctx context.Context, tx *txn, r iam.Redemption) error {
+	now := micros(db.now())
 	if r.Session != nil {
-		return insertSession(ctx, tx, *r.Session)
+		if err := insertSession(ctx, tx, *r.Session); err != nil {
+			return err
+		}
+		return noteApp(ctx, tx, r.Session.ID, r.Grant.ClientID, now)
 	}
-	if r.Grant.SessionID == "" {
+	within := cmp.Or(r.Within, r.Grant.SessionID)
+	if within == "" {
 		return nil
 	}
-	var n int
-	err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM sessions WHERE id = $1 AND ended_at IS NULL AND idle_expires > $2 AND expires > $2`, r.Grant.SessionID, micros(db.now())).Scan(&n)
-	if err == nil && n == 0 {
+	live, err := one(tx.ExecContext(ctx, `UPDATE sessions SET seen_at = $1 WHERE id = $2 AND user_id = $3 AND ended_at IS NULL AND idle_expires > $1 AND expires > $1`, now, within, r.Grant.UserID))
+	if err != nil {
+		return err
+	}
+	if !live {
+		return errRefused
+	}
+	return noteApp(ctx, tx, within, r.Grant.ClientID, now)
+}
+
+// noteApp remembers whom to tell when the session ends.
+func noteApp(ctx context.Context, tx *txn, id iam.SessionID, client iam.ClientID, now any) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO session_apps (session_id, client_id, used_at) VALUES ($1, $2, $3)
+		ON CONFLICT (session_id, client_id) DO UPDATE SET used_at = excluded.used_at`, id, client, now)
+	return err
+}
+
+// consentHolds makes sure that what the user allowed was not taken back
+// between the question and the redemption (C10).
+func consentHolds(ctx context.Context, tx *txn, r iam.Redemption) error {
+	if !r.Asked {
+		return nil
+	}
+	c, err := readConsent(ctx, tx, r.Grant.UserID, r.Grant.ClientID)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !c.Covers(r.Consent) {
 		return errRefused
 	}
 	return err

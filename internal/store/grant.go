@@ -4,19 +4,18 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
 
-const grantColumns = `id, user_id, client_id, session_id, scopes, resource, auth_time, acr, amr, gen, mac_key_id, rotated_at, created_at, idle_expires, expires, revoked_at, revoke_reason, cnf`
+const grantColumns = `id, user_id, client_id, session_id, scopes, resource, auth_time, acr, amr, gen, mac_key_id, rotated_at, created_at, idle_expires, expires, revoked_at, revoke_reason, cnf, claims`
 
 func scanGrant(row interface{ Scan(...any) error }) (iam.Grant, error) {
 	var g iam.Grant
 	err := row.Scan(&g.ID, maybe[iam.UserID]{&g.UserID}, &g.ClientID, maybe[iam.SessionID]{&g.SessionID}, list[[]string]{&g.Scopes}, &g.Resource,
 		moment{&g.AuthTime}, &g.ACR, list[[]string]{&g.AMR}, &g.Gen, &g.MacKeyID, moment{&g.RotatedAt}, moment{&g.CreatedAt},
-		moment{&g.IdleExpires}, moment{&g.Expires}, moment{&g.RevokedAt}, &g.RevokeReason, &g.Cnf)
+		moment{&g.IdleExpires}, moment{&g.Expires}, moment{&g.RevokedAt}, &g.RevokeReason, &g.Cnf, &g.Claims)
 	return g, err
 }
 
@@ -27,9 +26,9 @@ func readGrant(ctx context.Context, q querier, id iam.GrantID) (iam.Grant, error
 // insertGrant leaves an existing standing grant of the same client alone.
 func insertGrant(ctx context.Context, tx *txn, g iam.Grant) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO grants (`+grantColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, NULL, '', $16) ON CONFLICT DO NOTHING`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, NULL, '', $16, $17) ON CONFLICT DO NOTHING`,
 		g.ID, optional(string(g.UserID)), g.ClientID, optional(string(g.SessionID)), text(g.Scopes), g.Resource, micros(g.AuthTime), g.ACR, text(g.AMR),
-		g.Gen, g.MacKeyID, micros(g.RotatedAt), micros(g.CreatedAt), micros(g.IdleExpires), micros(g.Expires), g.Cnf)
+		g.Gen, g.MacKeyID, micros(g.RotatedAt), micros(g.CreatedAt), micros(g.IdleExpires), micros(g.Expires), g.Cnf, g.Claims)
 	return err
 }
 
@@ -104,21 +103,4 @@ func endGrant(ctx context.Context, tx *txn, now time.Time, id iam.GrantID, reaso
 	}
 	event.GrantID = id
 	return true, record(ctx, tx, now, []iam.Event{event})
-}
-
-// Session reads a session, ended or not.
-func (db *DB) Session(ctx context.Context, id iam.SessionID) (iam.Session, error) {
-	var s iam.Session
-	err := db.reads.QueryRowContext(ctx, `SELECT id, user_id, auth_time, acr, amr, created_at, idle_expires, expires, ended_at FROM sessions WHERE id = $1`, id).
-		Scan(&s.ID, &s.UserID, moment{&s.AuthTime}, &s.ACR, list[[]string]{&s.AMR}, moment{&s.CreatedAt}, moment{&s.IdleExpires}, moment{&s.Expires}, moment{&s.EndedAt})
-	return s, translate(err)
-}
-
-func insertSession(ctx context.Context, tx *txn, s iam.Session) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO sessions (id, user_id, auth_time, acr, amr, created_at, idle_expires, expires, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL)`,
-		s.ID, s.UserID, micros(s.AuthTime), s.ACR, text(s.AMR), micros(s.CreatedAt), micros(s.IdleExpires), micros(s.Expires))
-	if err != nil {
-		return fmt.Errorf("begin session: %w", err)
-	}
-	return nil
 }

@@ -8,11 +8,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
 
-const userColumns = `id, username, email, name, attributes, password_hash, epoch, disabled, version, created_at`
+const userColumns = `id, username, email, name, attributes, password_hash, epoch, disabled, version, created_at, email_verified, phone, phone_verified, address, profile, updated_at`
 
 func scanUser(row interface{ Scan(...any) error }) (iam.User, error) {
 	u := iam.User{Roles: []string{}}
-	err := row.Scan(&u.ID, &u.Username, &u.Email, &u.Name, list[map[string]string]{&u.Attributes}, &u.PasswordHash, &u.Epoch, &u.Disabled, &u.Version, moment{&u.CreatedAt})
+	err := row.Scan(&u.ID, &u.Username, &u.Email, &u.Name, list[map[string]string]{&u.Attributes}, &u.PasswordHash, &u.Epoch, &u.Disabled, &u.Version, moment{&u.CreatedAt},
+		&u.EmailVerified, &u.Phone, &u.PhoneVerified, &u.Address, list[map[string]string]{&u.Profile}, moment{&u.UpdatedAt})
 	return u, err
 }
 
@@ -24,8 +25,9 @@ func (db *DB) CreateUser(ctx context.Context, u iam.User, events ...iam.Event) e
 }
 
 func (db *DB) insertUser(ctx context.Context, tx *txn, u iam.User) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO users (`+userColumns+`) VALUES ($1, $2, $3, $4, $5, $6, 1, $7, 1, $8)`,
-		u.ID, u.Username, u.Email, u.Name, text(u.Attributes), u.PasswordHash, u.Disabled, micros(db.now()))
+	_, err := tx.ExecContext(ctx, `INSERT INTO users (`+userColumns+`) VALUES ($1, $2, $3, $4, $5, $6, 1, $7, 1, $8, $9, $10, $11, $12, $13, $8)`,
+		u.ID, u.Username, u.Email, u.Name, text(u.Attributes), u.PasswordHash, u.Disabled, micros(db.now()),
+		u.EmailVerified, u.Phone, u.PhoneVerified, u.Address, text(u.Profile))
 	if err != nil {
 		return err
 	}
@@ -109,8 +111,10 @@ func (w withRole) Scan(into ...any) error { return w.rows.Scan(append(into, w.ro
 // what the change ends (C14, C16). The epoch moves here, never in the caller.
 func (db *DB) UpdateUser(ctx context.Context, u iam.User, ending iam.Ending, events ...iam.Event) error {
 	return db.change(ctx, "user", string(u.ID), events, func(ctx context.Context, tx *txn) error {
-		ok, err := one(tx.ExecContext(ctx, `UPDATE users SET username = $1, email = $2, name = $3, attributes = $4, password_hash = $5, disabled = $6, version = version + 1
-			WHERE id = $7 AND version = $8`, u.Username, u.Email, u.Name, text(u.Attributes), u.PasswordHash, u.Disabled, u.ID, u.Version))
+		ok, err := one(tx.ExecContext(ctx, `UPDATE users SET username = $1, email = $2, name = $3, attributes = $4, password_hash = $5, disabled = $6, version = version + 1,
+			email_verified = $9, phone = $10, phone_verified = $11, address = $12, profile = $13, updated_at = $14
+			WHERE id = $7 AND version = $8`, u.Username, u.Email, u.Name, text(u.Attributes), u.PasswordHash, u.Disabled, u.ID, u.Version,
+			u.EmailVerified, u.Phone, u.PhoneVerified, u.Address, text(u.Profile), micros(db.now())))
 		if err := conflict(ok, err); err != nil {
 			return err
 		}
@@ -168,12 +172,7 @@ func endGrants(ctx context.Context, tx *txn, now time.Time, column, subject, rea
 	return err
 }
 
+// endSessions ends all live sessions of a user but one, "" for none.
 func endSessions(ctx context.Context, tx *txn, now time.Time, id iam.UserID) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO revocation (at, kind, subject, min_epoch, drop_after)
-		SELECT $1, 'sid', id, 0, $2 FROM sessions WHERE user_id = $3 AND ended_at IS NULL`, micros(now), micros(now.Add(tokenLife)), id)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `UPDATE sessions SET ended_at = $1 WHERE user_id = $2 AND ended_at IS NULL`, micros(now), id)
-	return err
+	return endSessionsWhere(ctx, tx, now, `user_id = $1`, string(id))
 }

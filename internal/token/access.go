@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
@@ -19,6 +20,8 @@ type access struct {
 	user    *iam.User // nil: the client acts for itself
 	grant   iam.Grant
 	granted iam.Granted
+	nonce   string        // for the ID token, at redemption only
+	session iam.SessionID // in which the user signed in, also when the grant outlives it
 }
 
 // claims of RFC 9068 §2.2 and of the contract (C3). Epochs are counters, never
@@ -71,12 +74,16 @@ func (s *Service) sign(ctx context.Context, a access) (oauth.TokenResponse, erro
 	if err != nil {
 		return oauth.TokenResponse{}, fmt.Errorf("sign access token: %w", err)
 	}
-	return oauth.TokenResponse{
+	response := oauth.TokenResponse{
 		AccessToken: raw,
 		TokenType:   "Bearer",
 		ExpiresIn:   int64(iam.AccessTokenLife / time.Second),
 		Scope:       oauth.JoinScope(a.granted.Scopes),
-	}, nil
+	}
+	if a.user != nil && slices.Contains(a.granted.Scopes, "openid") {
+		response.IDToken, err = s.signIDToken(ctx, a, raw)
+	}
+	return response, err
 }
 
 // event records a token; never the token itself.

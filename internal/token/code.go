@@ -1,6 +1,7 @@
 package token
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -37,6 +38,11 @@ type code struct {
 	UserEpoch   int64               `json:"ue"`
 	ClientEpoch int64               `json:"ce"`
 	Expires     int64               `json:"x"` // seconds
+	// Of the authorization endpoint only.
+	Session iam.SessionID `json:"sid,omitempty"`
+	Nonce   string        `json:"n,omitempty"`
+	Claims  string        `json:"cl,omitempty"`
+	Consent bool          `json:"co,omitempty"` // the user was asked, and it must still hold
 }
 
 // CheckChallenge tells whether a client may ask for a code at the challenge
@@ -80,17 +86,19 @@ func (s *Service) IssueCode(ctx context.Context, client iam.Client, login Login,
 // sealCode writes `v1.keyId.sealed`: the key id in the clear, so that any key
 // that is still around can open it.
 func (s *Service) sealCode(c code) (string, error) {
-	plaintext, err := json.Marshal(c)
-	if err != nil {
+	var plaintext bytes.Buffer
+	encoder := json.NewEncoder(&plaintext)
+	encoder.SetEscapeHTML(false) // a nonce of "<<<" is as long as it looks
+	if err := encoder.Encode(c); err != nil {
 		return "", fmt.Errorf("seal code: %w", err)
 	}
-	id, sealed, err := s.sealer.SealCode(plaintext)
+	id, sealed, err := s.sealer.SealCode(plaintext.Bytes())
 	if err != nil {
 		return "", fmt.Errorf("seal code: %w", err)
 	}
 	raw := "v1." + string(id) + "." + base64.RawURLEncoding.EncodeToString(sealed)
 	if len(raw) > maxCodeBytes {
-		return "", oauth.InvalidScope("The scopes asked for are too long.")
+		return "", oauth.InvalidRequest("The request is too large: scope, nonce, claims, resource and redirect_uri must fit in a code of %d bytes.", maxCodeBytes)
 	}
 	return raw, nil
 }
@@ -149,11 +157,7 @@ func (s *Service) Redeem(ctx context.Context, client iam.Client, r oauth.TokenRe
 	if err != nil {
 		return oauth.TokenResponse{}, err
 	}
-	asked := iam.Asked{Scopes: c.Scopes, Granted: true, Resource: c.Resource}
-	if r.Resource != "" {
-		asked.Resource = r.Resource
-	}
-	granted, err := s.decide(ctx, client, user.Roles, asked)
+	granted, err := s.decideFor(ctx, client, user.Roles, iam.Asked{Scopes: c.Scopes, Granted: true, Resource: c.Resource}, r.Resource)
 	if err != nil {
 		return oauth.TokenResponse{}, err
 	}
@@ -161,14 +165,14 @@ func (s *Service) Redeem(ctx context.Context, client iam.Client, r oauth.TokenRe
 	if err != nil {
 		return oauth.TokenResponse{}, err
 	}
-	a := access{id: iam.NewTokenID(), client: client, user: &user, grant: grant, granted: granted}
+	a := access{id: iam.NewTokenID(), client: client, user: &user, grant: grant, granted: granted, nonce: c.Nonce, session: c.Session}
 	return s.redeem(ctx, a, c, session)
 }
 
 func (s *Service) redeem(ctx context.Context, a access, c code, session *iam.Session) (oauth.TokenResponse, error) {
 	redemption := iam.Redemption{
 		Code: c.ID, CodeExpires: time.Unix(c.Expires, 0), Grant: a.grant, Session: session,
-		UserEpoch: c.UserEpoch, ClientEpoch: c.ClientEpoch, Event: a.event(iam.EventCodeRedeemed),
+		UserEpoch: c.UserEpoch, ClientEpoch: c.ClientEpoch, Within: c.Session, Asked: c.Consent, Consent: iam.AllAllowed(a.granted.API, c.Scopes), Event: a.event(iam.EventCodeRedeemed),
 	}
 	outcome, err := s.grants.RedeemCode(ctx, redemption)
 	if err != nil && ctx.Err() == nil {
@@ -188,12 +192,12 @@ func (s *Service) redeem(ctx context.Context, a access, c code, session *iam.Ses
 }
 
 // newGrant draws the grant before the transaction. Without offline_access it
-// belongs to a session, which a challenge login begins here (C12).
+// belongs to the session of the login; a challenge login begins one here (C12).
 func (s *Service) newGrant(client iam.Client, c code, granted iam.Granted) (iam.Grant, *iam.Session, error) {
 	now := s.now()
 	grant := iam.Grant{
 		ID: iam.NewGrantID(), UserID: c.User, ClientID: client.ID, Scopes: c.Scopes, Resource: c.Resource,
-		AuthTime: time.Unix(c.AuthTime, 0), ACR: c.ACR, AMR: c.AMR, CreatedAt: now,
+		AuthTime: time.Unix(c.AuthTime, 0), ACR: c.ACR, AMR: c.AMR, Claims: c.Claims, CreatedAt: now,
 		IdleExpires: now.Add(iam.GrantIdle), Expires: now.Add(iam.GrantAbsolute),
 	}
 	if client.Uses(iam.RefreshToken) {
@@ -207,6 +211,10 @@ func (s *Service) newGrant(client iam.Client, c code, granted iam.Granted) (iam.
 		if scope == "offline_access" {
 			return grant, nil, nil
 		}
+	}
+	if c.Session != "" {
+		grant.SessionID = c.Session
+		return grant, nil, nil
 	}
 	session := &iam.Session{
 		ID: iam.NewSessionID(), UserID: c.User, AuthTime: grant.AuthTime, ACR: c.ACR, AMR: c.AMR, CreatedAt: now,

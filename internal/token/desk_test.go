@@ -123,7 +123,7 @@ func newDesk(t *testing.T) *desk {
 	must(t, err)
 	d.pool, err = jwks.NewPool(jwks.PoolConfig{HTTPClient: http.DefaultClient, Now: d.clock.Now})
 	must(t, err)
-	d.Service, err = token.New(token.Config{Issuer: issuer, People: d.db, Grants: d.db, Revocations: d.db, Proofs: d.db, ClientKeys: d.pool, Signer: d.ring, Sealer: d.ring, Grace: iam.RefreshGrace, Now: d.clock.Now})
+	d.Service, err = token.New(token.Config{Issuer: issuer, People: d.db, Grants: d.db, Revocations: d.db, Requests: d.db, Proofs: d.db, ClientKeys: d.pool, Signer: d.ring, Sealer: d.ring, Grace: iam.RefreshGrace, Now: d.clock.Now})
 	must(t, err)
 	d.portal, d.user = d.client("portal"), d.again()
 	return d
@@ -537,7 +537,7 @@ func TestC10TheFormOfACode(t *testing.T) {
 	must(t, d.db.CreateAPI(ctx, iam.API{Name: "wordy", Audience: "https://wordy.example.com", Algorithm: "ES256", Scopes: defined}))
 	d.portal.Scopes = append(d.portal.Scopes, scopes...)
 	var refusal *oauth.Error
-	if long, err := issue(scopes...); !errors.As(err, &refusal) || refusal.Code != oauth.CodeInvalidScope {
+	if long, err := issue(scopes...); !errors.As(err, &refusal) || refusal.Code != oauth.CodeInvalidRequest {
 		t.Errorf("a code of %d bytes was issued: %v", len(long), err)
 	}
 }
@@ -588,7 +588,7 @@ func TestC13OneRefreshIsOneRotation(t *testing.T) {
 	}
 	lossy := &lossy{DB: d.db.DB}
 	lossy.lose.Store(1)
-	strict, err := token.New(token.Config{Issuer: issuer, People: d.db, Grants: lossy, Revocations: d.db, Proofs: d.db, ClientKeys: d.pool, Signer: d.ring, Sealer: d.ring, Now: d.clock.Now})
+	strict, err := token.New(token.Config{Issuer: issuer, People: d.db, Grants: lossy, Revocations: d.db, Requests: d.db, Proofs: d.db, ClientKeys: d.pool, Signer: d.ring, Sealer: d.ring, Now: d.clock.Now})
 	must(t, err)
 	if _, err := strict.Refresh(ctx, d.portal, oauth.TokenRequest{RefreshToken: next.RefreshToken}); !errors.Is(err, errLost) {
 		t.Errorf("got %v", err)

@@ -22,7 +22,7 @@ type Code code
 func (c Code) Equal(o Code) bool {
 	same := slices.Equal(c.Scopes, o.Scopes) && slices.Equal(c.AMR, o.AMR)
 	return same && c.ID == o.ID && c.Client == o.Client && c.User == o.User && c.Resource == o.Resource && c.Challenge == o.Challenge && c.RedirectURI == o.RedirectURI &&
-		c.Via == o.Via && c.AuthTime == o.AuthTime && c.ACR == o.ACR && c.UserEpoch == o.UserEpoch && c.ClientEpoch == o.ClientEpoch && c.Expires == o.Expires
+		c.Via == o.Via && c.AuthTime == o.AuthTime && c.ACR == o.ACR && c.UserEpoch == o.UserEpoch && c.ClientEpoch == o.ClientEpoch && c.Expires == o.Expires && c.Session == o.Session && c.Nonce == o.Nonce && c.Claims == o.Claims && c.Consent == o.Consent
 }
 
 // MakeRefresh writes the refresh token of a generation of a grant.

@@ -26,7 +26,7 @@ func bareDesk(f *testing.F) *token.Service {
 	check(f, err)
 	pool, err := jwks.NewPool(jwks.PoolConfig{HTTPClient: http.DefaultClient})
 	check(f, err)
-	s, err := token.New(token.Config{Issuer: issuer, People: db, Grants: db, Revocations: db, Proofs: db, ClientKeys: pool, Signer: ring, Sealer: ring, Grace: iam.RefreshGrace})
+	s, err := token.New(token.Config{Issuer: issuer, People: db, Grants: db, Revocations: db, Requests: db, Proofs: db, ClientKeys: pool, Signer: ring, Sealer: ring, Grace: iam.RefreshGrace})
 	check(f, err)
 	return s
 }
@@ -44,7 +44,7 @@ func check(t testing.TB, err error) {
 func refused(t *testing.T, err error) {
 	t.Helper()
 	var refusal *oauth.Error
-	if !errors.As(err, &refusal) || refusal.Code != "invalid_grant" && refusal.Code != "invalid_scope" {
+	if !errors.As(err, &refusal) || refusal.Code != "invalid_grant" && refusal.Code != "invalid_request" {
 		t.Fatalf("a refusal without its code: %v", err)
 	}
 }

@@ -73,7 +73,7 @@ func TestASecretThatIsReplacedMeanwhile(t *testing.T) {
 			pool, err := jwks.NewPool(jwks.PoolConfig{HTTPClient: http.DefaultClient, Now: clock.Now})
 			must(t, err)
 			busy := &meanwhile{DB: db, happens: tc.happens, t: t}
-			s, err := token.New(token.Config{Issuer: "https://auth.example.com", People: db, Grants: busy, Revocations: db, Proofs: db, ClientKeys: pool, Signer: ring, Sealer: ring, Now: clock.Now})
+			s, err := token.New(token.Config{Issuer: "https://auth.example.com", People: db, Grants: busy, Revocations: db, Requests: db, Proofs: db, ClientKeys: pool, Signer: ring, Sealer: ring, Now: clock.Now})
 			must(t, err)
 			client, err := s.Authenticate(ctx, oauth.Credentials{ClientID: "robot", Secret: "secret", Method: oauth.MethodPost})
 			must(t, err)

@@ -26,6 +26,18 @@ type grants interface {
 	TurnRefresh(ctx context.Context, turn iam.Turn) (iam.Grant, iam.TurnOutcome, error)
 	Grant(ctx context.Context, id iam.GrantID) (iam.Grant, error)
 	Session(ctx context.Context, id iam.SessionID) (iam.Session, error)
+	RedeemDevice(ctx context.Context, redemption iam.DeviceRedemption) (iam.RedeemOutcome, error)
+	handoffs
+}
+
+// requests are what clients leave with us in advance (C31).
+type requests interface {
+	PutPushed(ctx context.Context, idHash string, client iam.ClientID, request string) error
+	TakePushed(ctx context.Context, idHash string, client iam.ClientID) (string, error)
+	PutDevice(ctx context.Context, d iam.Device) error
+	DeviceByUserCode(ctx context.Context, userCode string) (iam.Device, error)
+	DecideDevice(ctx context.Context, decided iam.Device, event iam.Event) (bool, error)
+	PollDevice(ctx context.Context, poll iam.DevicePoll) (iam.Device, iam.DeviceOutcome, error)
 }
 
 // revocations is the store's part of ending tokens.
@@ -39,6 +51,8 @@ type revocations interface {
 type signer interface {
 	Signer(ctx context.Context, algorithm string) (jose.Signer, error)
 	Published() jose.KeySet
+	// Remembered are Published and all that ever were: for hints only (C24).
+	Remembered() jose.KeySet
 }
 
 // sealer holds the keys of codes and refresh tokens.
@@ -55,6 +69,7 @@ type Config struct {
 	People      people
 	Grants      grants
 	Revocations revocations
+	Requests    requests
 	Proofs      proofs
 	ClientKeys  clientKeys
 	Signer      signer
@@ -69,6 +84,7 @@ type Service struct {
 	people      people
 	grants      grants
 	revocations revocations
+	requests    requests
 	proofs      proofs
 	clientKeys  clientKeys
 	signer      signer
@@ -78,13 +94,13 @@ type Service struct {
 }
 
 func New(c Config) (*Service, error) {
-	if c.Issuer == "" || c.People == nil || c.Grants == nil || c.Revocations == nil || c.Proofs == nil || c.ClientKeys == nil || c.Signer == nil || c.Sealer == nil {
-		return nil, errors.New("token: Issuer, People, Grants, Revocations, Proofs, ClientKeys, Signer and Sealer are required")
+	if c.Issuer == "" || c.People == nil || c.Grants == nil || c.Revocations == nil || c.Requests == nil || c.Proofs == nil || c.ClientKeys == nil || c.Signer == nil || c.Sealer == nil {
+		return nil, errors.New("token: Issuer, People, Grants, Revocations, Requests, Proofs, ClientKeys, Signer and Sealer are required")
 	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Service{issuer: c.Issuer, people: c.People, grants: c.Grants, revocations: c.Revocations,
+	return &Service{issuer: c.Issuer, people: c.People, grants: c.Grants, revocations: c.Revocations, requests: c.Requests,
 		proofs: c.Proofs, clientKeys: c.ClientKeys, signer: c.Signer, sealer: c.Sealer, grace: c.Grace, now: c.Now}, nil
 }
 
@@ -105,6 +121,24 @@ func (s *Service) decide(ctx context.Context, client iam.Client, roles []string,
 		return iam.Granted{}, refuse(denied)
 	}
 	return granted, err
+}
+
+// decideFor is decide of a grant for a resource that the token request names.
+// A client that users are asked about gets tokens for the API that they saw.
+func (s *Service) decideFor(ctx context.Context, client iam.Client, roles []string, asked iam.Asked, resource string) (iam.Granted, error) {
+	if resource != "" && client.NeedsConsent() {
+		seen, err := s.decide(ctx, client, roles, asked)
+		if err != nil {
+			return iam.Granted{}, err
+		}
+		if seen.Audience != resource {
+			return iam.Granted{}, oauth.InvalidTarget("The user was asked about %s. Ask for another API with an authorization request of its own.", seen.Audience)
+		}
+	}
+	if resource != "" {
+		asked.Resource = resource
+	}
+	return s.decide(ctx, client, roles, asked)
 }
 
 func named(all []iam.Role, names []string) []iam.Role {

@@ -63,7 +63,7 @@ func TestC10C13CommitUnknown(t *testing.T) {
 	pool, err := jwks.NewPool(jwks.PoolConfig{HTTPClient: http.DefaultClient, Now: clock.Now})
 	must(t, err)
 	lossy := &lossy{DB: db}
-	s, err := token.New(token.Config{Issuer: "https://auth.example.com", People: db, Grants: lossy, Revocations: db, Proofs: db, ClientKeys: pool, Signer: ring, Sealer: ring, Grace: iam.RefreshGrace, Now: clock.Now})
+	s, err := token.New(token.Config{Issuer: "https://auth.example.com", People: db, Grants: lossy, Revocations: db, Requests: db, Proofs: db, ClientKeys: pool, Signer: ring, Sealer: ring, Grace: iam.RefreshGrace, Now: clock.Now})
 	must(t, err)
 	client, err := db.Client(ctx, "app")
 	must(t, err)

@@ -1,0 +1,31 @@
+package store
+
+import (
+	"context"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
+)
+
+// PutPushed keeps an authorization request for a minute. iam.ErrConflict: too
+// many of this client are waiting (C31).
+func (db *DB) PutPushed(ctx context.Context, idHash string, client iam.ClientID, request string) error {
+	return db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
+		now := db.now()
+		kept, err := one(tx.ExecContext(ctx, `INSERT INTO pushed (id_hash, client_id, request, expires)
+			SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT)
+			WHERE (SELECT COUNT(*) FROM pushed WHERE client_id = $2 AND expires > $5) < $6`,
+			idHash, client, request, micros(now.Add(iam.PushedLife)), micros(now), iam.PushedCap))
+		return conflict(kept, err)
+	})
+}
+
+// TakePushed returns a pushed request of the client and removes it: it is good
+// for one use. iam.ErrNotFound: used, expired, unknown, or another client's.
+func (db *DB) TakePushed(ctx context.Context, idHash string, client iam.ClientID) (string, error) {
+	var request string
+	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
+		return tx.QueryRowContext(ctx, `DELETE FROM pushed WHERE id_hash = $1 AND client_id = $2 AND expires > $3 RETURNING request`,
+			idHash, client, micros(db.now())).Scan(&request)
+	})
+	return request, translate(err)
+}
