@@ -30,6 +30,7 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/forge": {"ground", "every forged token, by name, as data"},
 
 	"internal/finding": {"ground", "ids, titles, severities and remedies that inspector and auditor share"},
+	"internal/inspect": {"ground", "what a token is, says and risks"},
 
 	"internal/jwks":     {"tool", "fetching and caching the key sets of issuers and clients"},
 	"internal/store":    {"tool", "records in SQL"},

@@ -21,7 +21,9 @@ const (
 	exitOK            = 0
 	exitFailure       = 1
 	exitUsage         = 2
+	exitNegative      = 3
 	exitNotAuthorized = 4
+	exitUnreachable   = 6
 	exitInterrupted   = 130
 )
 
@@ -47,6 +49,17 @@ func (e *usage) Error() string { return e.reason }
 
 func usagef(format string, args ...any) error { return &usage{fmt.Sprintf(format, args...)} }
 
+// negative is a verdict that was printed already and that the exit code repeats.
+type negative struct{ verdict string }
+
+func (e *negative) Error() string { return e.verdict }
+
+// unreachable is a server that does not answer.
+type unreachable struct{ cause error }
+
+func (e *unreachable) Error() string { return e.cause.Error() }
+func (e *unreachable) Unwrap() error { return e.cause }
+
 // Run executes one command line and returns its exit code.
 func Run(ctx context.Context, args []string, streams Streams) int {
 	a := &app{Streams: streams}
@@ -58,6 +71,9 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	command, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
+	}
+	if verdict := (*negative)(nil); errors.As(err, &verdict) {
+		return exitNegative
 	}
 	fmt.Fprintf(streams.Err, "error: %s\n", strings.TrimSpace(err.Error()))
 	code := exitCode(ctx, err)
@@ -72,6 +88,7 @@ func exitCode(ctx context.Context, err error) int {
 	var devMistake *demo.Usage
 	var invalid *iam.Invalid
 	var owner *store.NotOwner
+	var silent *unreachable
 	switch {
 	case errors.As(err, &mistake), errors.As(err, &devMistake), errors.As(err, &invalid), fromCobra(err):
 		return exitUsage
@@ -79,6 +96,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitNotAuthorized
 	case ctx.Err() != nil:
 		return exitInterrupted
+	case errors.As(err, &silent):
+		return exitUnreachable
 	}
 	return exitFailure
 }
@@ -108,7 +127,7 @@ Begin with:  gatehouse dev`,
 		Version:           version(),
 	}
 	root.SetVersionTemplate("gatehouse {{.Version}}\n")
-	root.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "admin", Title: "Administer, also while a server runs:"})
+	root.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "check", Title: "Check:"}, &cobra.Group{ID: "admin", Title: "Administer, also while a server runs:"})
 	for _, c := range []*cobra.Command{a.devCommand(), a.initCommand(), a.serveCommand()} {
 		c.GroupID = "run"
 		root.AddCommand(c)
@@ -117,6 +136,9 @@ Begin with:  gatehouse dev`,
 		c.GroupID = "admin"
 		root.AddCommand(c)
 	}
+	token := a.tokenCommand()
+	token.GroupID = "check"
+	root.AddCommand(token)
 	root.AddCommand(exitCodesTopic(), environmentTopic())
 	return root
 }
