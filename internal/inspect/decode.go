@@ -57,7 +57,8 @@ func (p *part) decode() {
 	for i := range len(text) {
 		c := text[i]
 		if !(c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
-			p.fault, p.at = fmt.Sprintf("the character %q is not base64url", rune(c)), i
+			broken, _ := utf8.DecodeRuneInString(text[i:])
+			p.fault, p.at = fmt.Sprintf("the character %q is not base64url", broken), i
 			text = text[:i]
 			break
 		}
@@ -208,7 +209,8 @@ func (p part) broken(token string) *Break {
 	line.WriteString(shorten(p.text[:p.at]))
 	b.Caret = utf8.RuneCountInString(line.String())
 	if p.at < len(p.text) {
-		line.WriteString(p.text[p.at:p.at+1] + "…")
+		broken, _ := utf8.DecodeRuneInString(p.text[p.at:])
+		line.WriteString(printable(string(broken)) + "…")
 	}
 	b.Line = line.String()
 	return b

@@ -75,6 +75,7 @@ func TestForgivingInput(t *testing.T) {
 		{"wrapped at 64", wrap(guide, 64, "\n"), "a token", "joined"},
 		{"wrapped with a mail's marks", "> " + wrap(guide, 60, "\n> "), "a token", "joined"},
 		{"wrapped behind Bearer", "Authorization: Bearer " + wrap(guide, 40, "\r\n  "), "a token", "joined"},
+		{"wrapped after the dots", "Bearer " + strings.ReplaceAll(guide, ".", ".\r\n"), "a token", "joined"},
 		{"percent-encoded", strings.ReplaceAll(guide, ".", "%2E"), "a token", "percent"},
 		{"a cookie", "session=" + guide + "; theme=dark", "a cookie", ""},
 		{"Set-Cookie", "Set-Cookie: session=" + guide + "; HttpOnly; Path=/", "a cookie", ""},
@@ -102,6 +103,13 @@ func TestForgivingInput(t *testing.T) {
 	}
 	if r := look("a " + guide + " b " + made(`{"alg":"HS256"}`, `{"sub":"x"}`, "k")); r.Found.Others != 1 {
 		t.Errorf("the second token is not mentioned: %+v", r.Found)
+	}
+}
+
+// Two tokens on two lines are two.
+func TestTokensSideBySide(t *testing.T) {
+	if r := look(guide + "\n" + guide[:len(guide)-1] + "A"); r.Fingerprint != jose.Fingerprint(guide) || r.Found.Others != 1 {
+		t.Errorf("got %+v", r.Found)
 	}
 }
 

@@ -26,6 +26,14 @@ type Keys struct {
 	Skipped []string // keys that cannot be used, and why
 	public  []key
 	secrets [][]byte
+	issuer  string // whose keys they are; "" said by whoever gave them
+}
+
+// Of says whose keys they are: a token of another issuer is then not checked
+// with them, which is no fault of the token.
+func (k Keys) Of(issuer string) Keys {
+	k.issuer = issuer
+	return k
 }
 
 // IsZero tells whether nothing was given, not even a key that cannot be used.

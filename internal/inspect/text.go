@@ -125,17 +125,25 @@ func unwrap(text string) (string, bool) {
 	if joined == "" || compactPattern.FindString(joined) != joined {
 		return text, false
 	}
-	// Tokens that stand side by side are no wrapped one: "eyJ… eyJ…".
+	// Tokens that stand side by side are no wrapped one: "eyJ… eyJ…". A payload
+	// begins like a token too, so the dots decide.
 	beginnings := 0
 	for _, field := range strings.Fields(text) {
 		if strings.HasPrefix(field, "ey") && strings.Contains(field, ".") {
 			beginnings++
 		}
 	}
-	if beginnings > 1 {
+	if beginnings > 1 && strings.Count(joined, ".") > 2 && !encrypted(joined) {
 		return text, false
 	}
 	return joined, true
+}
+
+// encrypted tells whether the header is that of a JWE, which has five parts.
+func encrypted(token string) bool {
+	header, _, _ := strings.Cut(token, ".")
+	decoded, ok := loose64(header)
+	return ok && strings.Contains(string(decoded), `"enc"`)
 }
 
 // choose takes the most promising of several candidates: with three parts,

@@ -101,6 +101,8 @@ func (r *Report) checkSignature(t *parsed, keys Keys) {
 			hint = "--secret @FILE"
 		}
 		r.because("no_key", "no key given (try %s)", hint)
+	case keys.issuer != "" && t.payload.str("iss") != keys.issuer:
+		r.because("other_issuer", "it is of another issuer, whose key was not given")
 	case hmacMethods[algorithm] != nil:
 		r.checkSecret(t, keys, algorithm)
 	default:

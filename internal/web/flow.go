@@ -24,6 +24,7 @@ const (
 	flowDevice    = "device"
 	flowAccount   = "account"
 	flowLogout    = "logout"
+	flowInspect   = "inspect"
 )
 
 // flow is what a browser is in the middle of. It travels sealed through the
