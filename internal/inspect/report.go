@@ -17,10 +17,13 @@ type Options struct {
 	Issuer   string // to compare; "" not compared
 	Audience string
 	Type     string // of the header, such as at+jwt
-	Strict   bool   // what lives for ever, or hangs on a published secret, is not good
-	Now      time.Time
-	Leeway   time.Duration // for clocks that differ
-	Reveal   bool          // show personal values and secrets
+	// Strict answers whether an API should take it: the text must be the token as
+	// it is, with an exp, not signed with a published secret, not bound to a proof
+	// that nobody checked, and with the claims of its type (RFC 9068 §2.2).
+	Strict bool
+	Now    time.Time
+	Leeway time.Duration // for clocks that differ
+	Reveal bool          // show personal values and secrets
 }
 
 // Report is everything there is to say about a token. It never holds the token

@@ -20,7 +20,10 @@ type Found struct {
 	Notes  []string `json:"notes,omitempty"` // what was done to get at the token
 	Others int      `json:"others"`          // further tokens in the text that were not looked at
 	Twice  bool     `json:"-"`               // the text was base64 of a token
-	Text   string   `json:"-"`               // the token; never printed
+	// Repaired says that the token stood otherwise in the text: in pieces, encoded,
+	// or with something at its sides.
+	Repaired bool   `json:"-"`
+	Text     string `json:"-"` // the token; never printed
 }
 
 func (f *Found) note(format string, args ...any) {
@@ -45,6 +48,7 @@ func find(input string) Found {
 	if joined, ok := unwrap(bare); ok {
 		if joined != bare {
 			f.note("the lines were joined: the token was wrapped")
+			f.Repaired = true
 		}
 		bare = joined
 	}
@@ -59,6 +63,7 @@ func find(input string) Found {
 	}
 	if all := compactPattern.FindAllString(bare, -1); f.choose(all) {
 		f.name(text)
+		f.Repaired = true
 		return f
 	}
 	if p := pasetoPattern.FindString(bare); p != "" {
@@ -66,7 +71,7 @@ func find(input string) Found {
 		return f
 	}
 	if inner, ok := decodeTwice(bare); ok {
-		f.Text, f.Twice = inner, true
+		f.Text, f.Twice, f.Repaired = inner, true, true
 		f.note("the text was base64 of a token, so it was decoded once")
 		return f
 	}
@@ -84,6 +89,7 @@ func (f *Found) unescape(text string) string {
 		return text
 	}
 	f.note("percent-encoding was undone")
+	f.Repaired = true
 	return decoded
 }
 

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -57,7 +58,7 @@ func (r *Report) judge(t *parsed, o Options) {
 		r.refuse("malformed", fmt.Sprintf("the %s cannot be read: %s", r.Break.Segment, r.Break.Reason))
 	case t.unsigned():
 		r.Signature = SignatureNone
-		r.refuse("unsigned", "it is not signed (alg "+clip(t.header.str("alg"))+"): anybody can have written it")
+		r.refuse("unsigned", "it is not signed (alg "+orNone(strings.Trim(string(t.header.raw("alg")), `"`))+"): anybody can have written it")
 	case t.signature.text == "":
 		r.Signature = SignatureNone
 		r.refuse("unsigned", "its signature is missing")
@@ -174,7 +175,7 @@ func (r *Report) checkKey(t *parsed, keys Keys, algorithm string) {
 	}
 	switch {
 	case tried == 0:
-		r.bad("algorithm", "the token says %s; the key is for %s", clip(algorithm), algorithms(candidates))
+		r.bad("algorithm", "the token says %s; the key is for %s", quoted(algorithm), algorithms(candidates))
 	case len(named) > 0:
 		r.bad("signature", "the signature does not match key %s", clip(kid))
 	case kid != "" && len(keys.public) > 1:
@@ -199,6 +200,9 @@ func (r *Report) checkClaims(t *parsed, o Options) {
 	if r.Verdict == Verified {
 		r.checkTimes(t, o)
 		r.checkGuessed(t, o)
+		if o.Strict {
+			r.checkStrictly(t)
+		}
 	}
 	if want := o.Issuer; want != "" && t.payload.str("iss") != want {
 		r.refuse("issuer", fmt.Sprintf("issuer: got %s, want %s", quoted(t.payload.str("iss")), quoted(want)))
@@ -255,6 +259,51 @@ func (r *Report) checkGuessed(t *parsed, o Options) {
 		return
 	}
 	r.because("published", text)
+}
+
+// checkStrictly refuses what an API has to.
+func (r *Report) checkStrictly(t *parsed) {
+	if r.Found.Repaired {
+		r.refuse("repaired", "the text is not a token as it stands; an API takes no repaired one")
+	}
+	if t.payload.has("cnf") {
+		r.refuse("bound", "it is bound to a key (cnf), and whether its sender has that key was not checked")
+	}
+	if normalType(t.header.str("typ")) != "at+jwt" {
+		return
+	}
+	for _, fault := range t.profileFaults() {
+		r.refuse("profile", fault)
+	}
+}
+
+// profileFaults are claims of an access token that are missing or of another
+// type (RFC 9068 §2.2).
+func (t *parsed) profileFaults() []string {
+	var faults []string
+	for _, name := range []string{"sub", "client_id", "jti"} {
+		if t.payload.str(name) == "" {
+			faults = append(faults, name+" is missing, empty or no text")
+		}
+	}
+	if _, ok := t.date("iat"); !ok {
+		faults = append(faults, "iat is missing or no date")
+	}
+	for name, want := range profileTypes {
+		raw := t.payload.raw(name)
+		if raw != nil && json.Unmarshal(raw, want()) != nil || string(raw) == "null" {
+			faults = append(faults, name+" is of another type")
+		}
+	}
+	slices.Sort(faults)
+	return faults
+}
+
+// profileTypes are claims that may be absent, and what they hold.
+var profileTypes = map[string]func() any{
+	"scope": func() any { return new(string) }, "acr": func() any { return new(string) }, "sid": func() any { return new(string) },
+	"roles": func() any { return new([]string) }, "groups": func() any { return new([]string) }, "amr": func() any { return new([]string) },
+	"auth_time": func() any { return new(float64) },
 }
 
 func quoted(s string) string {
