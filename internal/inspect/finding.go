@@ -95,7 +95,7 @@ func (t *parsed) findForm(c *collector) {
 			}
 			c.add(id, p.name+" "+loose, "%s: %s", p.name, loose)
 		}
-		for _, name := range p.twice {
+		for _, name := range p.twice[:min(len(p.twice), mostNames)] {
 			c.add("T29", p.name, "%s: %q is given twice", p.name, clip(name))
 		}
 	}
@@ -313,18 +313,24 @@ func (t *parsed) findParties(c *collector, k Kind) {
 // inAccess is personal data that an access token carries to every API.
 var inAccess = []string{"email", "phone_number", "phone", "mobile", "address", "birthdate", "dob", "name", "given_name", "family_name", "ipaddr"}
 
+// mostNames bounds the names in one finding: a list that nobody reads is work
+// for whoever sent it.
+const mostNames = 12
+
 // never belongs into any token.
 var never = []string{"ssn", "tax_id", "iban", "social_security_number", "passport_number", "credit_card", "card_number"}
 
 func (t *parsed) findContent(c *collector, kind string) {
 	var data []string
+	secrets := 0
 	for _, m := range t.payload.members {
 		lower := strings.ToLower(m.name)
 		walk(m.name, m.raw, 0, func(name, value string) {
-			if value != "" && (secretName(name) || looksSecret(value)) {
+			if value != "" && secrets < mostNames && (secretName(name) || looksSecret(value)) {
+				secrets++
 				c.add("J15", name, "%s", clip(name))
 			}
-			if looksLikeCard(value) && !slices.Contains(data, clip(name)) {
+			if len(data) < mostNames && looksLikeCard(value) && !slices.Contains(data, clip(name)) {
 				data = append(data, clip(name))
 			}
 		})
@@ -382,7 +388,7 @@ func (t *parsed) farReaching() []string {
 	var all []string
 	for _, name := range []string{"scope", "scp", "roles", "groups", "permissions", "cognito:groups"} {
 		for _, right := range t.payload.list(name) {
-			if farPattern.MatchString(right) && !slices.Contains(all, clip(right)) {
+			if len(all) < mostNames && farPattern.MatchString(right) && !slices.Contains(all, clip(right)) {
 				all = append(all, clip(right))
 			}
 		}
@@ -392,7 +398,7 @@ func (t *parsed) farReaching() []string {
 	}
 	_ = json.Unmarshal(t.payload.raw("realm_access"), &realm)
 	for _, right := range realm.Roles {
-		if farPattern.MatchString(right) {
+		if len(all) < mostNames && farPattern.MatchString(right) {
 			all = append(all, clip(right))
 		}
 	}

@@ -437,3 +437,15 @@ func TestDiff(t *testing.T) {
 		t.Errorf("a token differs from itself: %+v", d.Changes)
 	}
 }
+
+func BenchmarkInspect(b *testing.B) {
+	o := inspect.Options{Now: noon}
+	large := "eyJhbGciOiJIUzI1NiJ9." + strings.Repeat("eyJhIjoxfQ", 25000) + ".SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c"
+	for name, input := range map[string]string{"guide": guide, "keycloak": corpus()["keycloak-access"].token, "250 kB": large, "dots": strings.Repeat("eyJ.", 60000), "quotes": strings.Repeat(`"eyJ.`, 50000), "braces": strings.Repeat(`{"a":`, 50000)} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				inspect.Inspect(input, o)
+			}
+		})
+	}
+}

@@ -65,6 +65,7 @@ type parsed struct {
 	signature part
 	parts     int
 	token     jose.Token // set when the strict intake takes it
+	guess     *guess     // nil: not tried yet
 }
 
 // Inspect reads whatever was given and reports on the first token in it.

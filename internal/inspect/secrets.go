@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/gatehouse-auth/gatehouse/internal/jose"
 )
 
 // published are secrets of guides, samples and default configurations, one a
@@ -23,10 +25,25 @@ func (t *parsed) fits(secret []byte) bool {
 	return method != nil && method.Verify(t.signed, t.signature.bytes, secret) == nil
 }
 
-// guessed is the published secret that the token is signed with. It is tried
-// here and nowhere else; ok is false where none fits.
+// guess is what came of trying the published secrets.
+type guess struct {
+	secret string
+	fits   bool
+}
+
+// guessed is the published secret that the token is signed with; ok is false
+// where none fits. They are tried once, and on no text that is too large to be
+// a token: hundreds of hashes of it would be work that a sender could buy.
 func (t *parsed) guessed() (secret string, ok bool) {
-	if hmacMethods[t.header.str("alg")] == nil || len(t.signature.bytes) == 0 {
+	if t.guess == nil {
+		t.guess = &guess{}
+		t.guess.secret, t.guess.fits = t.tryPublished()
+	}
+	return t.guess.secret, t.guess.fits
+}
+
+func (t *parsed) tryPublished() (secret string, ok bool) {
+	if hmacMethods[t.header.str("alg")] == nil || len(t.signature.bytes) == 0 || len(t.compact) > jose.MaxTokenBytes {
 		return "", false
 	}
 	if t.fits(nil) {

@@ -18,9 +18,9 @@ type Inspect struct {
 type InspectFault string
 
 const (
-	InspectEmpty   InspectFault = "empty"
-	InspectTooLong InspectFault = "too-long"
-	InspectBadKey  InspectFault = "bad-key"
+	InspectEmpty   InspectFault = "inspect.empty"
+	InspectTooLong InspectFault = "inspect.too-long"
+	InspectBadKey  InspectFault = "inspect.bad-key"
 )
 
 // InspectReport is what is to say about a token. Without a Verdict there is
@@ -41,14 +41,28 @@ type InspectReport struct {
 }
 
 // InspectReason is a sentence about the verdict; one with a Key has a message
-// of the page's own.
-type InspectReason struct{ Key, Text string }
+// of the page's own, because the engine's names options of the command line.
+type InspectReason struct {
+	Key  string // InspectNoKey, InspectOtherIssuer, or ""
+	Text string
+}
+
+// Reasons that have a message.
+const (
+	InspectNoKey       = "inspect.no-key"
+	InspectOtherIssuer = "inspect.other-issuer"
+)
 
 // InspectClaim is a name, its value and what it means.
 type InspectClaim struct{ Name, Value, Meaning string }
 
 // InspectFinding is a finding, by the auditor's ids.
 type InspectFinding struct{ ID, Severity, Title, Detail, Why, Fix string }
+
+// Word is the message key of the verdict.
+func (r InspectReport) Word() string {
+	return map[string]string{"verified": "inspect.verified", "not_checked": "inspect.not-checked", "invalid": "inspect.invalid"}[r.Verdict]
+}
 
 // Tone is the class of the note that holds the verdict.
 func (r InspectReport) Tone() string {
@@ -57,12 +71,12 @@ func (r InspectReport) Tone() string {
 
 // Inspect writes the page with status.
 func (p *Pages) Inspect(w http.ResponseWriter, r *http.Request, status int, v Inspect) {
-	v.frame = p.frame(r, "inspect", v.Locales, Fault(v.Fault))
+	v.frame = p.frame(r, "inspect", v.Locales, Fault(v.Fault)) // whether there is one, for the title
 	show(p, w, status, v, policy{script: true})
 }
 
 func inspectSamples(flow string) []Sample {
-	report := InspectReport{Verdict: "not_checked", Reasons: []InspectReason{{Key: "no_key"}}, Kind: "access token, as Keycloak makes them", Life: "4 min left of 5 min", Masked: true,
+	report := InspectReport{Verdict: "not_checked", Reasons: []InspectReason{{Key: InspectNoKey}}, Kind: "access token, as Keycloak makes them", Life: "4 min left of 5 min", Masked: true,
 		Header:   []InspectClaim{{"alg", `"RS256"`, "how it is signed"}},
 		Claims:   []InspectClaim{{"iss", `"https://sso.example.org/realms/acme"`, "who made it"}, {"sub", `"0a0a…4e"`, "whom it is about"}},
 		Findings: []InspectFinding{{"J16", "low", "Personal data in the payload", "email", "A payload is encoded, not encrypted.", "Carry an id only."}},

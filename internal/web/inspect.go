@@ -110,9 +110,8 @@ func readTexts(w http.ResponseWriter, r *http.Request, names ...string) (map[str
 	return form, nil
 }
 
-// withMessage are reasons that the page says in its own words: the engine's
-// name options of the command line.
-var withMessage = map[string]bool{"no_key": true, "other_issuer": true}
+// withMessage are reasons that the page says in its own words.
+var withMessage = map[string]string{"no_key": page.InspectNoKey, "other_issuer": page.InspectOtherIssuer}
 
 func inspectView(r inspect.Report) page.InspectReport {
 	v := page.InspectReport{Verdict: string(r.Verdict), Not: strings.Join(r.Unchecked, ", "), Kind: r.Kind.Title, Advice: r.Kind.Advice, Notes: r.Found.Notes, Masked: r.Redacted}
@@ -120,11 +119,7 @@ func inspectView(r inspect.Report) page.InspectReport {
 		v.Kind += ", as " + r.Kind.Maker + " makes them"
 	}
 	for _, reason := range r.Reasons {
-		one := page.InspectReason{Text: reason.Text}
-		if withMessage[reason.Code] {
-			one.Key = reason.Code
-		}
-		v.Reasons = append(v.Reasons, one)
+		v.Reasons = append(v.Reasons, page.InspectReason{Key: withMessage[reason.Code], Text: reason.Text})
 	}
 	if r.Break != nil {
 		v.Break = r.Break.Line + "\n" + strings.Repeat(" ", r.Break.Caret) + "^"
