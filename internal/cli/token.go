@@ -268,7 +268,7 @@ func fetchKeys(ctx context.Context, c jwks.Config) (inspect.Keys, error) {
 	defer cache.Close()
 	snapshot, err := cache.Ready(ctx)
 	if err != nil {
-		return inspect.Keys{}, &unreachable{fmt.Errorf("fetch the keys: %w. To check without the network, use --key or --jwks FILE", err)}
+		return inspect.Keys{}, &unreachable{fmt.Errorf("fetch the keys: %w. If the key set is elsewhere, name it with --jwks URL; without the network, use --key or --jwks FILE", err)}
 	}
 	return inspect.FromSet(snapshot.Keys, c.Issuer), nil
 }

@@ -114,7 +114,11 @@ func (s *sheetText) verdict(r inspect.Report) {
 			if n > 0 {
 				label = pad("", labelWidth)
 			}
-			s.printf("%s %s\n", label, s.paint(line, code))
+			colour := code
+			if reason.Code == "published" {
+				colour = red // nothing of what is above it counts
+			}
+			s.printf("%s %s\n", label, s.paint(line, colour))
 		}
 	}
 	if len(r.Unchecked) > 0 {

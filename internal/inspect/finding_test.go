@@ -151,6 +151,26 @@ func TestSchema(t *testing.T) {
 			}
 		}
 	}
+	// The report of a comparison holds two of these.
+	content, err = os.ReadFile("../../docs/reference/token-diff.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var diff map[string]any
+	if err := json.Unmarshal(content, &diff); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range corpus() {
+		text, err := json.Marshal(inspect.Diff(guide, c.token, inspect.Options{Now: noon}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var v any
+		_ = json.Unmarshal(text, &v)
+		for _, fault := range append(faults(diff, diff, v, "diff"), faults(schema, schema, v.(map[string]any)["after"], "after")...) {
+			t.Errorf("%.20q: %s", c.token, fault)
+		}
+	}
 	for _, wrong := range []string{`{}`, `{"schema":"token-inspect/2"}`, `[]`} {
 		var v any
 		_ = json.Unmarshal([]byte(wrong), &v)
@@ -187,7 +207,7 @@ func faults(root, schema map[string]any, v any, at string) []string {
 		for name, value := range object {
 			if property, ok := properties[name].(map[string]any); ok {
 				all = append(all, faults(root, property, value, at+"."+name)...)
-			} else {
+			} else if schema["additionalProperties"] == false {
 				all = append(all, at+" has the unknown "+name)
 			}
 		}

@@ -392,6 +392,16 @@ func TestReveal(t *testing.T) {
 	}
 }
 
+// An SD-JWT is its issuer's part, which a key verifies, and what is disclosed.
+func TestDisclosures(t *testing.T) {
+	ring := newKeyring(t, jose.ES256)
+	token := ring.token + "~" + b64([]byte(`["salt","given_name","Ada"]`)) + "~" + b64([]byte(`["salt","DE"]`)) + "~"
+	r := inspect.Inspect(token, options(t, ring.forms["JWK"]))
+	if r.Kind.Form != inspect.FormSDJWT || r.Verdict != inspect.Verified || !strings.Contains(strings.Join(r.Found.Notes, " "), "given_name, an element of a list") || strings.Contains(fmt.Sprint(r), "Ada") {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestKeysThatAreNone(t *testing.T) {
 	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -97,9 +98,37 @@ func Inspect(input string, o Options) Report {
 	default:
 		r.Intake.Reason = "it is no JWT"
 	}
+	if t.form == FormSDJWT {
+		r.disclose(t)
+	}
+	if r.Kind.ID == "dpop" && r.Life != nil && r.Life.State == "endless" {
+		r.Life.State, r.Life.Text = "unknown", "a proof has no exp: servers take it for a moment after iat"
+	}
 	r.judge(t, o)
 	r.Findings = append(r.Findings, t.findings(&r, o)...)
 	return r
+}
+
+// disclose names the claims that are disclosed behind an SD-JWT. That their
+// hashes are in the payload is not checked here.
+func (r *Report) disclose(t *parsed) {
+	var names []string
+	for _, text := range strings.Split(t.text, "~")[1:] {
+		decoded, ok := loose64(text)
+		var disclosure []json.RawMessage
+		if !ok || json.Unmarshal(decoded, &disclosure) != nil {
+			continue
+		}
+		var name string
+		if len(disclosure) == 3 && json.Unmarshal(disclosure[1], &name) == nil {
+			names = append(names, clip(name))
+		} else {
+			names = append(names, "an element of a list")
+		}
+	}
+	if len(names) > 0 {
+		r.Found.note("disclosed behind it, not checked: %s", strings.Join(names[:min(len(names), mostNames)], ", "))
+	}
 }
 
 // Holds tells whether there was a token of any kind in the input.

@@ -60,7 +60,9 @@ func Samples(now time.Time) []Sample {
 		{"consent", "native", func(p *Pages, w http.ResponseWriter, r *http.Request) {
 			p.Consent(w, r, 200, Consent{App: "acme", RedirectHost: "127.0.0.1", Flow: flow, Username: "ada", Scopes: scopes[:4], Native: true})
 		}},
-		{"device-code", "", func(p *Pages, w http.ResponseWriter, r *http.Request) { p.DeviceCode(w, r, 200, DeviceCode{Flow: flow}) }},
+		{"device-code", "", func(p *Pages, w http.ResponseWriter, r *http.Request) {
+			p.DeviceCode(w, r, 200, DeviceCode{Flow: flow})
+		}},
 		{"device-code", "wrong", func(p *Pages, w http.ResponseWriter, r *http.Request) {
 			p.DeviceCode(w, r, 400, DeviceCode{Flow: flow, UserCode: "WDJB-MJHT", Fault: FaultCode})
 		}},
@@ -70,7 +72,9 @@ func Samples(now time.Time) []Sample {
 		{"device-done", "", func(p *Pages, w http.ResponseWriter, r *http.Request) {
 			p.DeviceDone(w, r, 200, DeviceDone{App: "Acme TV", Allowed: true})
 		}},
-		{"device-done", "denied", func(p *Pages, w http.ResponseWriter, r *http.Request) { p.DeviceDone(w, r, 200, DeviceDone{App: "Acme TV"}) }},
+		{"device-done", "denied", func(p *Pages, w http.ResponseWriter, r *http.Request) {
+			p.DeviceDone(w, r, 200, DeviceDone{App: "Acme TV"})
+		}},
 		{"continue", "", func(p *Pages, w http.ResponseWriter, r *http.Request) {
 			p.Continue(w, r, 200, Continue{App: "Acme Orders", Target: "https://orders.example.com/callback?code=c1&state=s1"})
 		}},
