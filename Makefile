@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 FUZZTIME ?= 10m
-MODULES := . guard/guardgrpc e2e e2e/vectors bench
+MODULES := . guard/guardgrpc e2e e2e/openid e2e/vectors bench
 
 .PHONY: help
 help: ## show this help
@@ -34,8 +34,18 @@ check: lint ## lint and the tests of the product with the race detector (under 5
 fuzz-short: ## every fuzz target for a few seconds, counted in runs
 	$(MAKE) --no-print-directory fuzz FUZZTIME=30000x
 
+.PHONY: browser
+browser: ## install what the browser tests need: Chromium (as root on Debian) and axe-core
+	@command -v chromium chromium-browser google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || echo "no Chromium: the browser tests will say that they did not run"
+	@cmp -s e2e/package-lock.json e2e/node_modules/installed || { command -v npm >/dev/null && (cd e2e && npm ci --silent && cp package-lock.json node_modules/installed); } || echo "no axe-core: the browser tests will say that accessibility was not checked"
+
+.PHONY: pictures
+pictures: browser ## pictures of pages for docs/images
+	cd e2e && go test -count=1 -run TestPicturesForTheDocumentation .
+	@mkdir -p docs/images && for file in e2e/artefacts/docs-*.png; do cp "$$file" "docs/images/$$(basename "$$file" | sed s/^docs-//)"; done
+
 .PHONY: test
-test: lint ## everything that CI runs (under 25 minutes)
+test: lint browser ## everything that CI runs (under 25 minutes)
 	go test -race ./...
 	$(MAKE) --no-print-directory fuzz-short
 	cd guard/guardgrpc && go test -race ./...

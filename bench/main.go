@@ -14,16 +14,22 @@ var rowName = flag.String("row", "", "over HTTP measure only rows whose name con
 func main() {
 	requests := flag.Int("requests", 4000, "requests of each round over HTTP")
 	logins := flag.Int("logins", 40, "logins of each class")
-	only := flag.String("only", "", "verify, http or token (the token endpoint alone); all when empty")
+	only := flag.String("only", "", "verify, signon, http or token (the token endpoint alone); all when empty")
 	flag.Parse()
+	if os.Getenv(floorEnv) != "" {
+		serveSignOnFloor()
+	}
 	if kind := os.Getenv(serverEnv); kind != "" {
 		serveKind(kind, flag.Args())
+	}
+	if *only == "" || *only == "signon" {
+		signOns(*requests)
 	}
 	if *only == "" || *only == "verify" {
 		fmt.Println("Verify, distinct tokens: parse, signature, claims")
 		verify()
 	}
-	if *only == "verify" {
+	if *only == "verify" || *only == "signon" {
 		return
 	}
 	if err := overHTTP(*requests, *logins, *only == "token"); err != nil {

@@ -57,9 +57,21 @@ func TestGuideClients(t *testing.T) {
 	} else {
 		notRun = append(notRun, "docs/guides/clients.md, Python: no pyjwt or requests")
 	}
-	notRun = append(notRun, "docs/guides/clients.md, Node: openid-client is not part of this module")
+	if fetched("openid", "docs/guides/clients.md, Node") {
+		modules, err := filepath.Abs("openid/node_modules")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "client.mjs"), []byte(programs["js"]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		programsOutput["Node"] = run("the Node program", "node", "client.mjs")
+	}
 	for name, out := range programsOutput {
-		if !strings.Contains(out, "200") || !strings.Contains(out, "orders:read") {
+		if name != "Node" && !strings.Contains(out, "200") || !strings.Contains(out, "orders:read") {
 			t.Errorf("%s: %s", name, out)
 		}
 	}

@@ -23,7 +23,11 @@ import (
 type ready struct {
 	Ready                                bool
 	Data, Issuer, API, Audience, Service string
-	Users                                []struct {
+	Apps                                 []struct {
+		Name, URL string
+		ID        string `json:"client_id"`
+	}
+	Users []struct {
 		Username, Password, Token string
 		Roles                     []string
 	}
@@ -66,7 +70,7 @@ func (s *syncBuffer) String() string {
 func startDev(t *testing.T, args ...string) *dev {
 	t.Helper()
 	d := &dev{t: t, log: &syncBuffer{}}
-	d.cmd = exec.Command(binary, append([]string{"dev", "--json", "--listen", "localhost:0", "--api-listen", "localhost:0"}, args...)...)
+	d.cmd = exec.Command(binary, append([]string{"dev", "--json", "--listen", "localhost:0", "--api-listen", "localhost:0", "--shop-listen", "localhost:0", "--parcels-listen", "127.0.0.1:0"}, args...)...)
 	d.cmd.Stderr = d.log
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
@@ -137,7 +141,7 @@ func tokenOf(t *testing.T, path string) string {
 
 func TestDevAsANewcomerUsesIt(t *testing.T) {
 	d := startDev(t)
-	if d.Audience != d.API || !strings.HasPrefix(d.Issuer, "http://localhost:") || len(d.Users) != 2 || len(d.Clients) != 2 || len(d.Forged) < 100 {
+	if d.Audience != d.API || !strings.HasPrefix(d.Issuer, "http://localhost:") || len(d.Users) != 2 || len(d.Clients) != 4 || len(d.Apps) != 2 || len(d.Forged) < 100 {
 		t.Fatalf("got %+v", d.ready)
 	}
 	for _, tc := range []struct {
@@ -260,8 +264,8 @@ func TestC22DevHostAndPage(t *testing.T) {
 			t.Errorf("%s: %d %s", host, status, header.Get("Location"))
 		}
 	}
-	// A page that rebinds its name to this machine reads none of the three.
-	for _, url := range []string{d.Issuer + "/", d.API + "/orders", d.Service + "/report"} {
+	// A page that rebinds its name to this machine reads none of them.
+	for _, url := range []string{d.Issuer + "/", d.API + "/orders", d.Service + "/report", d.Apps[0].URL + "/", d.Apps[1].URL + "/"} {
 		r, _ := http.NewRequest("GET", url, nil)
 		r.Host = "rebind.example.com" + port
 		response, err := http.DefaultClient.Do(r)
@@ -300,11 +304,23 @@ func TestC28DevFolder(t *testing.T) {
 		t.Errorf("keys stay with the folder, so an old token verifies until it expires: %d", status)
 	}
 	again.stop(syscall.SIGINT)
+	if fmt.Sprint(again.Apps) != fmt.Sprint(d.Apps) {
+		t.Errorf("a restart with port 0 has the apps %v, not %v", again.Apps, d.Apps)
+	}
+	for i := 2; i < 4; i++ {
+		if again.Clients[i].Secret == "" || again.Clients[i].Secret == d.Clients[i].Secret {
+			t.Errorf("%s has no new secret", again.Clients[i].ID)
+		}
+	}
 	// A kept folder keeps what was changed in it, also when that is in our way.
 	if out, err := exec.Command(binary, "user", "disable", "ada", "--data", dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
+	forgetApps(t, dir, d)
 	third := startDev(t, "--data", dir)
+	if len(third.Apps) != 2 || third.Clients[3].Secret == "" {
+		t.Errorf("the apps of a folder that had none: %+v", third.Apps)
+	}
 	if third.Users[0].Token != "" || third.Users[1].Token == "" || len(third.Forged) < 100 {
 		t.Errorf("with ada disabled: %.300s", third.line)
 	}
@@ -318,6 +334,9 @@ func TestC28DevFolder(t *testing.T) {
 	}{
 		"a folder of something else":  {[]string{"--data", t.TempDir() + "/.."}, "not from an earlier"},
 		"another port for the folder": {[]string{"--data", dir, "--listen", "localhost:1"}, "--listen"},
+		"another port for the shop":   {[]string{"--data", dir, "--shop-listen", "localhost:1"}, "--shop-listen"},
+		"a shop for others":           {[]string{"--shop-listen", "0.0.0.0:0"}, "gatehouse serve"},
+		"parcels for others":          {[]string{"--parcels-listen", "192.0.2.1:0"}, "gatehouse serve"},
 		"not loopback":                {[]string{"--listen", "0.0.0.0:0"}, "gatehouse serve"},
 		"a name that is not loopback": {[]string{"--api-listen", "example.com:0"}, "loopback"},
 		"no port":                     {[]string{"--listen", "localhost"}, "HOST:PORT"},
@@ -338,12 +357,61 @@ func TestDevPortInUse(t *testing.T) {
 	}
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr).Port
-	for _, flag := range []string{"--listen", "--api-listen"} {
+	for _, flag := range []string{"--listen", "--api-listen", "--shop-listen", "--parcels-listen"} {
 		args := []string{"dev", "--listen", "localhost:0", "--api-listen", "localhost:0", flag, fmt.Sprintf("localhost:%d", port)}
 		out, err := exec.Command(binary, args...).CombinedOutput()
 		exit, _ := err.(*exec.ExitError)
 		if exit == nil || exit.ExitCode() != 1 || !strings.Contains(string(out), fmt.Sprint(port)) || !strings.Contains(string(out), flag) {
 			t.Errorf("%s: %v %s", flag, err, out)
+		}
+	}
+}
+
+// The apps are nobody's address: without a flag they take a free port when the
+// usual one is taken.
+func TestDevAppsFindAPort(t *testing.T) {
+	for _, port := range []string{"8082", "8083"} {
+		l, err := net.Listen("tcp4", "127.0.0.1:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+	}
+	d := startDev(t, "--shop-listen", "", "--parcels-listen", "")
+	for i, host := range []string{"http://localhost:", "http://127.0.0.1:"} {
+		if !strings.HasPrefix(d.Apps[i].URL, host) || strings.HasSuffix(d.Apps[i].URL, ":8082") || strings.HasSuffix(d.Apps[i].URL, ":8083") {
+			t.Errorf("got %s", d.Apps[i].URL)
+		}
+		if status, _, header := call(t, "GET", d.Apps[i].URL+"/", ""); status != 303 || !strings.HasPrefix(header.Get("Location"), d.Issuer+"/oauth/authorize?") {
+			t.Errorf("%s: %d %v", d.Apps[i].URL, status, header)
+		}
+	}
+	d.stop(syscall.SIGINT)
+}
+
+// forgetApps makes a folder one of a version that had no web apps.
+func forgetApps(t *testing.T, dir string, d *dev) {
+	t.Helper()
+	path := filepath.Join(dir, "gatehouse-dev.json")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var marker map[string]any
+	if err := json.Unmarshal(content, &marker); err != nil || marker["shop_port"] == nil || marker["parcels_port"] == nil {
+		t.Fatalf("%v %s", err, content)
+	}
+	delete(marker, "shop_port")
+	delete(marker, "parcels_port")
+	if content, err = json.Marshal(marker); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, app := range d.Apps {
+		if out, err := exec.Command(binary, "client", "delete", app.ID, "--yes", "--data", dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v %s", err, out)
 		}
 	}
 }

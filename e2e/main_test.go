@@ -29,6 +29,9 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
+	if chromium.stop != nil {
+		chromium.stop()
+	}
 	if len(notRun) > 0 {
 		fmt.Println("NOT RUN on this machine:")
 		for _, line := range notRun {

@@ -79,7 +79,11 @@ func (h handler) originKnown(r *http.Request) (bool, error) {
 func allowPage(w http.ResponseWriter, r *http.Request, client iam.Client) {
 	origins := r.Header.Values("Origin")
 	if len(origins) == 1 && client.MayRead(origins[0]) {
-		w.Header().Set("Access-Control-Allow-Origin", origins[0])
-		w.Header().Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After, X-Request-Id")
+		exposeTo(w, origins[0])
 	}
+}
+
+func exposeTo(w http.ResponseWriter, origin string) {
+	w.Header().Set("Access-Control-Allow-Origin", origin)
+	w.Header().Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After, X-Request-Id")
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"mime"
 	"net/http"
 
@@ -40,11 +41,11 @@ func (h handler) deviceAuthorization(w http.ResponseWriter, r *http.Request) err
 func (h handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 	raw, err := bearer(w, r)
 	if err != nil {
-		return challenge(w, err)
+		return h.challengePage(w, r, err)
 	}
 	claims, client, err := h.tokens.UserInfo(r.Context(), raw)
 	if err != nil {
-		return challenge(w, err)
+		return h.challengePage(w, r, err)
 	}
 	allowPage(w, r, client)
 	return respond.JSON(w, http.StatusOK, claims)
@@ -68,6 +69,20 @@ func bearer(w http.ResponseWriter, r *http.Request) (string, error) {
 		return "", oauth.InvalidRequest("The request carries two tokens: in the Authorization header and in the form.")
 	}
 	return inForm, nil
+}
+
+// challengePage is a refusal that a page may read, so that an app in a browser
+// learns that its token has ended. A dead token names no client, and a refusal
+// holds nothing of a user: any origin that a client registered will do.
+func (h handler) challengePage(w http.ResponseWriter, r *http.Request, err error) error {
+	known, fault := h.originKnown(r)
+	if fault != nil {
+		return fmt.Errorf("read origins: %w", fault)
+	}
+	if known {
+		exposeTo(w, r.Header.Get("Origin"))
+	}
+	return challenge(w, err)
 }
 
 // challenge adds the header of RFC 6750 §3 to a refusal.

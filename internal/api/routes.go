@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
+	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 	"github.com/gatehouse-auth/gatehouse/internal/respond"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
@@ -64,6 +65,7 @@ func Routes(c Config) (*http.ServeMux, error) {
 		{"/oauth/par", http.MethodPost, noPages, h.push},
 		{"/oauth/device_authorization", http.MethodPost, noPages, h.deviceAuthorization},
 		{"/oauth/authorize-challenge", http.MethodPost, noPages, h.challenge},
+		{oauth.HandoffRedeemPath, http.MethodPost, noPages, h.redeemHandoff},
 		{"/oauth/revoke", http.MethodPost, clientPages, h.revoke},
 		{"/oauth/introspect", http.MethodPost, noPages, h.introspect},
 		{"/.well-known/oauth-authorization-server", http.MethodGet, allPages, h.metadata},

@@ -7,14 +7,17 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/guard"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
+	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 )
 
 func TestC3ClaimsOfAUser(t *testing.T) {
@@ -156,9 +159,11 @@ func TestBadRequests(t *testing.T) {
 }
 
 // The classes of tokens never stand in for each other (BCP-9): each acceptor
-// takes its own only.
+// takes its own only. The one exception is named: userinfo takes a user's
+// access token for any API, if it has the scope openid (C4).
 func TestBCP9TokenClassMatrix(t *testing.T) {
 	h := newHouse(t)
+	ctx := context.Background()
 	served := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Host = "auth.example.com" // keys are fetched from here under the issuer's name
 		h.parts.Handler.ServeHTTP(w, r)
@@ -170,11 +175,22 @@ func TestBCP9TokenClassMatrix(t *testing.T) {
 	}
 	defer g.Close()
 	other := newHouse(t)
-	signer, err := h.parts.Keys.Signer(context.Background(), "ES256")
+	for _, x := range []*house{h, other} {
+		_, err := x.parts.Directory.EditClient(ctx, "test", "app", func(c *iam.Client) error {
+			c.Scopes = append(c.Scopes, "openid")
+			c.GrantTypes = append(c.GrantTypes, iam.DeviceCode)
+			c.RedirectURIs, c.IDTokenAlgorithm = []string{"https://app.example.com/cb"}, "ES256"
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	signer, err := h.parts.Keys.Signer(ctx, "ES256")
 	if err != nil {
 		t.Fatal(err)
 	}
-	login := h.login("ada", "")
+	login := h.login("ada", "openid orders:read")
 	claims := claimsOf(t, login.str("access_token"))
 	sign := func(kind string) string {
 		raw, err := signer.Sign(kind, claims)
@@ -183,35 +199,111 @@ func TestBCP9TokenClassMatrix(t *testing.T) {
 		}
 		return raw
 	}
-	stock := h.post("/oauth/token", redeemForm(h.code("ada", "stock:read"))).str("access_token")
-	tokens := map[string]string{
-		"access": login.str("access_token"), "refresh": login.str("refresh_token"), "code": h.code("ada", ""),
-		"id token": sign("JWT"), "logout token": sign("logout+jwt"), "client assertion": sign("client-authentication+jwt"), "hand-off": sign("handoff+jwt"),
-		"access of another audience": stock, "access of another issuer": other.login("ada", "").str("access_token"),
-		"refresh of another issuer": other.login("ada", "").str("refresh_token"), "code of another issuer": other.code("ada", ""),
+	app, err := h.parts.Store.Client(ctx, "app")
+	if err != nil {
+		t.Fatal(err)
 	}
+	logout, err := h.parts.Tokens.LogoutToken(ctx, app, iam.LogoutDelivery{UserID: h.ada.ID, SessionID: iam.SessionID(claims["sid"].(string))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pushed := h.post("/oauth/par", values("client_id", "app", "redirect_uri", "https://app.example.com/cb", "response_type", "code", "scope", "openid",
+		"code_challenge", challengeOf(verifier), "code_challenge_method", "S256"))
+	device := h.post("/oauth/device_authorization", values("client_id", "app", "scope", "openid"))
+	flow := strings.SplitN(strings.SplitN(h.do("GET", "/device", "", "", nil).body, `name="flow" value="`, 2)[1], `"`, 2)[0]
+	_, err = h.parts.Directory.EditClient(ctx, "test", "portal", func(c *iam.Client) error {
+		c.FirstParty, c.Handoff = true, &iam.Handoff{URL: "https://portal.example.com/in", Mode: iam.HandoffForm}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	portal, err := h.parts.Store.Client(ctx, "portal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := h.clock.Now()
+	session, err := h.parts.Store.BeginSession(ctx, iam.NewSession{UserEpoch: h.ada.Epoch, Event: iam.Event{ID: iam.NewEventID(), Actor: "test"}, Session: iam.Session{ID: iam.NewSessionID(), UserID: h.ada.ID, AuthTime: now, ACR: "pwd",
+		CreatedAt: now, IdleExpires: now.Add(time.Hour), Expires: now.Add(time.Hour), CookieHash: "x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handoff, err := h.parts.Tokens.IssueHandoff(ctx, portal, session, h.ada, oauth.NonceHash("nonce"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := func(h *house) string { return h.login("ada", "openid").str("id_token") }
+	tokens := map[string]string{
+		"access": login.str("access_token"), "refresh": login.str("refresh_token"), "code": h.code("ada", ""), "id": login.str("id_token"), "logout": logout, "hand-off": handoff,
+		"service access": h.service().str("access_token"), "pushed request": pushed.str("request_uri"), "device code": device.str("device_code"), "user code": device.str("user_code"), "flow": flow,
+		"access claims as an ID token": sign("JWT"), "access claims as a logout token": sign("logout+jwt"), "access claims as a client assertion": sign("client-authentication+jwt"), "access claims as a hand-off": sign("handoff+jwt"),
+		"access claims as a request object": sign("oauth-authz-req+jwt"), "access claims without a type": sign(""),
+		"access of another audience": h.post("/oauth/token", redeemForm(h.code("ada", "stock:read"))).str("access_token"), "access without openid": h.login("ada", "orders:read").str("access_token"),
+		"access of another issuer": other.login("ada", "openid orders:read").str("access_token"), "refresh of another issuer": other.login("ada", "").str("refresh_token"), "code of another issuer": other.code("ada", ""), "id of another issuer": id(other),
+	}
+	for class, raw := range tokens {
+		if raw == "" {
+			t.Fatalf("no %s to try", class)
+		}
+	}
+	all := []string{"access", "access without openid", "service access"}
 	acceptors := []struct {
 		name  string
-		takes string
+		takes []string
 		try   func(raw string) bool
 	}{
-		{"guard", "access", func(raw string) bool { _, err := g.Verify(context.Background(), raw); return err == nil }},
-		{"introspection", "access", h.active},
-		{"code redemption", "code", func(raw string) bool { return h.post("/oauth/token", redeemForm(raw)).status == 200 }},
-		{"refresh", "refresh", func(raw string) bool { return h.refresh(raw).status == 200 }},
-		{"client assertion", "", func(raw string) bool {
+		{"guard", all, func(raw string) bool { _, err := g.Verify(ctx, raw); return err == nil }},
+		{"introspection", all, h.active},
+		{"introspection by the client", []string{"access", "access without openid", "access of another audience", "refresh"}, func(raw string) bool {
+			i, err := h.parts.Tokens.Introspect(ctx, app, raw)
+			return err == nil && i.Active
+		}},
+		{"userinfo", []string{"access"}, func(raw string) bool {
+			return h.do("GET", "/oauth/userinfo", "", "", http.Header{"Authorization": {"Bearer " + raw}}).status == 200
+		}},
+		{"userinfo by form", []string{"access"}, func(raw string) bool { return h.post("/oauth/userinfo", values("access_token", raw)).status == 200 }},
+		{"hint", []string{"id"}, func(raw string) bool { _, err := h.parts.Tokens.ReadHint(raw); return err == nil }},
+		{"authorize with a hint", []string{"id"}, func(raw string) bool {
+			form, fault := oauth.ParseForm(values("client_id", "app", "redirect_uri", "https://app.example.com/cb", "response_type", "code", "scope", "openid", "code_challenge", challengeOf(verifier), "code_challenge_method", "S256", "id_token_hint", raw).Encode())
+			if fault != nil {
+				t.Fatal(fault)
+			}
+			_, err := h.parts.Tokens.Push(ctx, app, form)
+			return err == nil
+		}},
+		{"client assertion", nil, func(raw string) bool {
 			return h.post("/oauth/token", values("grant_type", "client_credentials", "client_id", "robot", "client_assertion", raw,
 				"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")).status == 200
 		}},
-		{"client secret", "", func(raw string) bool {
+		{"client secret", nil, func(raw string) bool {
 			return h.post("/oauth/token", values("grant_type", "client_credentials", "client_id", "robot", "client_secret", raw)).status == 200
 		}},
+		{"hand-off redemption", []string{"hand-off"}, func(raw string) bool {
+			return h.post("/oauth/handoff/redeem", values("client_id", "portal", "client_secret", h.portalSecret, "handoff", raw, "nonce", "nonce")).status == 200
+		}},
+		{"session cookie", nil, func(raw string) bool {
+			a := h.do("GET", "/account", "", "", http.Header{"Cookie": {"__Host-gatehouse-session=" + raw}})
+			return a.status == 200 && !strings.Contains(a.body, `action="/login"`)
+		}},
+		{"flow", nil, func(raw string) bool { // also the flow itself: this browser is another
+			return h.do("GET", "/continue?flow="+url.QueryEscape(raw), "", "", nil).status != 400
+		}},
+		{"device page", []string{"user code"}, func(raw string) bool { _, _, err := h.parts.Tokens.FindDevice(ctx, raw); return err == nil }},
+		{"request_uri", []string{"pushed request"}, func(raw string) bool {
+			_, err := h.parts.Tokens.Pull(ctx, oauth.Where{ClientID: "app", RequestURI: raw})
+			return err == nil
+		}},
+		{"device poll", []string{"device code"}, func(raw string) bool {
+			return h.post("/oauth/token", values("grant_type", iam.DeviceCode, "client_id", "app", "device_code", raw)).str("error") == "authorization_pending"
+		}},
+		{"code redemption", []string{"code"}, func(raw string) bool { return h.post("/oauth/token", redeemForm(raw)).status == 200 }},
+		{"refresh", []string{"refresh"}, func(raw string) bool { return h.refresh(raw).status == 200 }},
 	}
 	count := 0
 	for _, acceptor := range acceptors {
 		for class, raw := range tokens {
 			count++
-			if got, want := acceptor.try(raw), class == acceptor.takes; got != want {
+			if got, want := acceptor.try(raw), slices.Contains(acceptor.takes, class); got != want {
 				t.Errorf("%s takes %s: %v, want %v", acceptor.name, class, got, want)
 			}
 		}

@@ -119,7 +119,8 @@ func (a *app) clientCreate() *cobra.Command {
   gatehouse client create portal --confidential --redirect-uri https://portal.example.com/callback --scope orders:read
   gatehouse client create bank --confidential --auth private_key_jwt --jwks public.pem --redirect-uri https://bank.example.com/cb
   gatehouse client create wiki --confidential --redirect-uri https://wiki.example.com/cb --scope openid --scope profile --scope email
-  gatehouse client create spa --public --redirect-uri https://spa.example.com/cb --origin https://spa.example.com`,
+  gatehouse client create spa --public --redirect-uri https://spa.example.com/cb --origin https://spa.example.com
+  gatehouse client create intranet --confidential --first-party --handoff-url https://intranet.example.com/handoff`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if public == confidential {
 				return usagef("say whether the client can keep a secret: --public or --confidential")
@@ -185,7 +186,7 @@ func (a *app) clientList(k kind) *cobra.Command {
 		Use: "list", Short: "List by id, a page at a time", Args: cobra.NoArgs,
 		Example: fmt.Sprintf("  gatehouse %s list\n  gatehouse %s list --json", k.noun, k.noun),
 	}
-	after, limit := page(c, "id")
+	after, limit := paging(c, "id")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return a.enter(c.Context(), func(ctx context.Context, o office) error {
 			found, more, err := k.page(ctx, o, iam.ClientID(*after), int(*limit))

@@ -30,7 +30,7 @@ func (s *signOn) editFlags(c *cobra.Command) {
 
 func (s *signOn) flags(c *cobra.Command) {
 	c.Flags().StringVar(&s.backchannel, "backchannel-logout-uri", "", "is told when a session ends; \"\" for nobody")
-	c.Flags().StringVar(&s.algorithm, "id-token-alg", "", "signs its ID tokens: "+strings.Join(iam.IDTokenAlgorithms(), ", "))
+	c.Flags().StringVar(&s.algorithm, "id-token-alg", "", "signs its ID, logout and hand-off tokens: "+strings.Join(iam.IDTokenAlgorithms(), ", "))
 	c.Flags().BoolVar(&s.requirePAR, "require-par", false, "take only authorization requests that were pushed (RFC 9126)")
 	c.Flags().BoolVar(&s.device, "device", false, "may sign users in on devices without a browser (RFC 8628)")
 	c.Flags().StringVar(&s.handoffURL, "handoff-url", "", "hand logins to an app that cannot speak OpenID Connect; \"\" for off")
@@ -57,12 +57,34 @@ func (s signOn) apply(c *cobra.Command, client *iam.Client) {
 			client.GrantTypes = append(client.GrantTypes, iam.DeviceCode)
 		}
 	}
-	if changed("handoff-url") {
-		client.Handoff = nil
-		if s.handoffURL != "" {
-			client.Handoff = &iam.Handoff{URL: s.handoffURL, Mode: iam.HandoffMode(s.handoffMode), Domain: s.dom}
-		}
+	s.applyHandoff(c, client)
+}
+
+// applyHandoff sets what was given and keeps the rest. Without a URL, now or
+// before, there is nothing to keep it in: the client's own check says so.
+func (s signOn) applyHandoff(c *cobra.Command, client *iam.Client) {
+	changed := c.Flags().Changed
+	if !changed("handoff-url") && !changed("handoff-mode") && !changed("handoff-domain") {
+		return
 	}
+	if changed("handoff-url") && s.handoffURL == "" {
+		client.Handoff = nil
+		return
+	}
+	h := iam.Handoff{Mode: iam.HandoffForm}
+	if client.Handoff != nil {
+		h = *client.Handoff
+	}
+	if changed("handoff-url") {
+		h.URL = s.handoffURL
+	}
+	if changed("handoff-mode") {
+		h.Mode, h.Domain = iam.HandoffMode(s.handoffMode), ""
+	}
+	if changed("handoff-domain") {
+		h.Domain = s.dom
+	}
+	client.Handoff = &h
 }
 
 func signOnFields(c iam.Client) []field {

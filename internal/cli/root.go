@@ -21,7 +21,7 @@ const (
 	exitOK            = 0
 	exitFailure       = 1
 	exitUsage         = 2
-	exitNegative      = 3
+	exitVerdict       = 3
 	exitNotAuthorized = 4
 	exitUnreachable   = 6
 	exitInterrupted   = 130
@@ -49,17 +49,6 @@ func (e *usage) Error() string { return e.reason }
 
 func usagef(format string, args ...any) error { return &usage{fmt.Sprintf(format, args...)} }
 
-// negative is a verdict that was printed already and that the exit code repeats.
-type negative struct{ verdict string }
-
-func (e *negative) Error() string { return e.verdict }
-
-// unreachable is a server that does not answer.
-type unreachable struct{ cause error }
-
-func (e *unreachable) Error() string { return e.cause.Error() }
-func (e *unreachable) Unwrap() error { return e.cause }
-
 // Run executes one command line and returns its exit code.
 func Run(ctx context.Context, args []string, streams Streams) int {
 	a := &app{Streams: streams}
@@ -72,8 +61,8 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	if err == nil {
 		return exitOK
 	}
-	if verdict := (*negative)(nil); errors.As(err, &verdict) {
-		return exitNegative
+	if verdict := (*badToken)(nil); errors.As(err, &verdict) {
+		return exitVerdict
 	}
 	fmt.Fprintf(streams.Err, "error: %s\n", strings.TrimSpace(err.Error()))
 	code := exitCode(ctx, err)
@@ -89,7 +78,10 @@ func exitCode(ctx context.Context, err error) int {
 	var invalid *iam.Invalid
 	var owner *store.NotOwner
 	var silent *unreachable
+	var verdict *findings
 	switch {
+	case errors.As(err, &verdict):
+		return exitVerdict
 	case errors.As(err, &mistake), errors.As(err, &devMistake), errors.As(err, &invalid), fromCobra(err):
 		return exitUsage
 	case errors.As(err, &owner), errors.Is(err, os.ErrPermission):
@@ -127,8 +119,8 @@ Begin with:  gatehouse dev`,
 		Version:           version(),
 	}
 	root.SetVersionTemplate("gatehouse {{.Version}}\n")
-	root.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "check", Title: "Check:"}, &cobra.Group{ID: "admin", Title: "Administer, also while a server runs:"})
-	for _, c := range []*cobra.Command{a.devCommand(), a.initCommand(), a.serveCommand()} {
+	root.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "test", Title: "Test:"}, &cobra.Group{ID: "admin", Title: "Administer, also while a server runs:"})
+	for _, c := range []*cobra.Command{a.devCommand(), a.initCommand(), a.serveCommand(), a.themeCommand()} {
 		c.GroupID = "run"
 		root.AddCommand(c)
 	}
@@ -137,7 +129,7 @@ Begin with:  gatehouse dev`,
 		root.AddCommand(c)
 	}
 	token := a.tokenCommand()
-	token.GroupID = "check"
+	token.GroupID = "test"
 	root.AddCommand(token)
 	root.AddCommand(exitCodesTopic(), environmentTopic())
 	return root

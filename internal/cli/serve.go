@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/dial"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
+	"github.com/gatehouse-auth/gatehouse/internal/page"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
 )
 
@@ -72,6 +73,7 @@ func (a *app) serve(c *cobra.Command) error {
 		Issuer: settings.Issuer, Dir: settings.Data, KEKs: keks, Proxies: proxies(settings), Logger: logger, Blocklist: blocklist,
 		PublishAhead: keys.DefaultPublishAhead, RotateEvery: time.Duration(settings.Keys.RotateEvery),
 		Outgoing: dial.Config{Ports: settings.Outgoing.Ports, Networks: settings.Outgoing.Prefixes()},
+		Branding: page.Config{Product: settings.Branding.Product, LogoFile: settings.Branding.Logo, Accent: settings.Branding.Accent, Templates: settings.Branding.Templates},
 	})
 	if err != nil {
 		return explainSealed(err)

@@ -168,6 +168,17 @@ differ is said. One of the two may be - for the input.`,
 	return c
 }
 
+// badToken is a verdict that was printed already; the exit code repeats it.
+type badToken struct{ verdict string }
+
+func (e *badToken) Error() string { return e.verdict }
+
+// unreachable is a server that does not answer.
+type unreachable struct{ cause error }
+
+func (e *unreachable) Error() string { return e.cause.Error() }
+func (e *unreachable) Unwrap() error { return e.cause }
+
 var (
 	errNoToken       = usagef("there is no token in the input. A JWT begins with eyJ and has two dots")
 	errTokenArgument = usagef("a token as an argument stays in the shell's history and shows in the list of processes. Pass it as @FILE, or - for the input; only `gatehouse token inspect` takes it as it is")
@@ -307,7 +318,7 @@ func (a *app) report(r inspect.Report) error {
 		err = a.sheetOf().report(r)
 	}
 	if err == nil && r.Verdict == inspect.Invalid {
-		err = &negative{"invalid"}
+		err = &badToken{"invalid"}
 	}
 	return err
 }
@@ -326,7 +337,7 @@ func (a *app) answer(r inspect.Report) error {
 		err = s.flush()
 	}
 	if err == nil && r.Verdict != inspect.Verified {
-		err = &negative{"not verified"}
+		err = &badToken{"not verified"}
 	}
 	return err
 }

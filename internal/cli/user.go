@@ -133,7 +133,7 @@ func (a *app) userList() *cobra.Command {
 		Use: "list", Short: "List users by name, a page at a time", Args: cobra.NoArgs,
 		Example: "  gatehouse user list\n  gatehouse user list --after ada --limit 10 --json",
 	}
-	after, limit := page(c, "username")
+	after, limit := paging(c, "username")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return a.enter(c.Context(), func(ctx context.Context, o office) error {
 			users, err := o.db.Users(ctx, *after, int(*limit))

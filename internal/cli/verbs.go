@@ -124,8 +124,8 @@ func (l *pageLimit) Set(text string) error {
 	return nil
 }
 
-// page adds the flags of a list that is read by key.
-func page(c *cobra.Command, key string) (after *string, limit *pageLimit) {
+// paging adds the flags of a list that is read by key.
+func paging(c *cobra.Command, key string) (after *string, limit *pageLimit) {
 	after, limit = new(string), new(pageLimit)
 	*limit = 100
 	c.Flags().StringVar(after, "after", "", "begin after this "+key)

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -46,6 +47,8 @@ type Config struct {
 	Passwords Passwords `yaml:"passwords"`
 	// Outgoing says where addresses that clients name may lead.
 	Outgoing Outgoing `yaml:"outgoing"`
+	// Branding says how the pages look.
+	Branding Branding `yaml:"branding"`
 
 	path  string
 	lines map[string]int
@@ -81,6 +84,40 @@ func (t TLS) Given() bool { return t.Cert != "" || t.Key != "" || t.ACME.Given()
 type Proxy struct {
 	// Addresses are IP addresses or prefixes, such as 10.0.0.5 or 10.0.0.0/24.
 	Addresses []Prefix `yaml:"addresses"`
+}
+
+// Branding is how the pages look; each setting left out is ours.
+type Branding struct {
+	// Product is the name above every page.
+	Product string `yaml:"product"`
+	// Logo is an image file: SVG, PNG, JPEG or WebP.
+	Logo string `yaml:"logo"`
+	// Accent is the one colour of buttons and links, such as "#1c5fd4". A second
+	// one, after a space, is for dark pages; without it one is made.
+	Accent string `yaml:"accent"`
+	// Templates is a folder of templates that replace ours, and custom.css.
+	Templates string `yaml:"templates"`
+}
+
+// maxProduct is how many characters a product's name may have: it stands above
+// a narrow page.
+const maxProduct = 60
+
+var accentShape = regexp.MustCompile(`^#[0-9a-fA-F]{6}( +#[0-9a-fA-F]{6})?$`)
+
+func (b Branding) check(fault func(name, format string, args ...any)) {
+	if n := utf8.RuneCountInString(b.Product); n > maxProduct {
+		fault("branding.product", "has %d characters; %d fit above a page", n, maxProduct)
+	}
+	if b.Accent != "" && !accentShape.MatchString(b.Accent) {
+		fault("branding.accent", "%q is not a colour such as \"#1c5fd4\", in quotes because of the #", b.Accent)
+	}
+	if info, err := os.Stat(b.Logo); b.Logo != "" && (err != nil || info.IsDir()) {
+		fault("branding.logo", "%s is not a file that can be read", b.Logo)
+	}
+	if info, err := os.Stat(b.Templates); b.Templates != "" && (err != nil || !info.IsDir()) {
+		fault("branding.templates", "%s is not a folder that can be read", b.Templates)
+	}
 }
 
 // Keys is the life of keys.
@@ -241,7 +278,7 @@ func collectLines(node *yaml.Node, prefix string, into map[string]int) {
 // resolve makes paths relative to the file, not to where the command runs.
 func (c *Config) resolve() {
 	dir := filepath.Dir(c.path)
-	paths := []*string{&c.Data, &c.TLS.Cert, &c.TLS.Key, &c.KeyEncryptionKey.File, &c.Passwords.Blocklist}
+	paths := []*string{&c.Data, &c.TLS.Cert, &c.TLS.Key, &c.KeyEncryptionKey.File, &c.Passwords.Blocklist, &c.Branding.Logo, &c.Branding.Templates}
 	for i := range c.OldKeyEncryptionKeys {
 		paths = append(paths, &c.OldKeyEncryptionKeys[i].File)
 	}
@@ -292,6 +329,7 @@ func (c Config) check() error {
 	if err := c.Outgoing.check(); err != nil {
 		fault("outgoing", "%s", err)
 	}
+	c.Branding.check(fault)
 	return errors.Join(faults...)
 }
 

@@ -95,6 +95,14 @@ proxy: { addresses: [{{join .Proxy}}] }
 # A file with passwords that nobody may choose, one in each line, beside those
 # that are built in. Restart after it has changed.
 # passwords: { blocklist: ./blocked-passwords.txt }
+
+# How the pages look: name, logo file, colour, a folder of own templates.
+# "gatehouse theme --help" says how to make and check one.
+# branding:
+#   product: Example
+#   logo: ./logo.svg
+#   accent: "#1c5fd4"
+#   templates: ./theme
 `))
 
 // quote leaves paths and addresses alone and puts others in single quotes, which

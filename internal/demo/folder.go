@@ -25,6 +25,9 @@ type marker struct {
 	Port        int    `json:"port"`
 	APIPort     int    `json:"api_port"`
 	ServicePort int    `json:"service_port"`
+	// Zero in a folder of a version that had no web apps.
+	ShopPort    int `json:"shop_port,omitempty"`
+	ParcelsPort int `json:"parcels_port,omitempty"`
 }
 
 // folder is the data folder of a dev run.

@@ -22,6 +22,7 @@ var appScopes = []string{"orders:read", "orders:write"}
 // disabled in a kept folder.
 type person struct {
 	username, password string
+	name, email        string
 	roles              []string
 	token              *oauth2.Token
 }

@@ -12,28 +12,42 @@ type Usage struct{ Reason string }
 
 func (e *Usage) Error() string { return e.Reason }
 
-// ports are the three addresses of a dev run.
-type ports struct{ issuer, api, service server.Loopback }
+// ports are the addresses of a dev run.
+type ports struct{ issuer, api, service, shop, parcels server.Loopback }
+
+// wanted is one port that a flag asks for.
+type wanted struct {
+	flag, given, fallback string
+	recorded              int  // by the folder's earlier run, 0: none
+	anyPort               bool // without a flag, a free port will do where the default is taken
+	into                  *server.Loopback
+}
 
 // listen opens the ports that the flags ask for. A folder of an earlier run
-// keeps its ports, because issuer and audience are part of its data.
+// keeps its ports, because issuer, audience and the apps' addresses are part
+// of its data.
 func (o Options) listen(f folder) (ports, error) {
-	issuer, err := choose("--listen", o.Listen, DefaultListen, f.known, f.marker.Port)
-	if err != nil {
-		return ports{}, err
-	}
-	api, err := choose("--api-listen", o.APIListen, DefaultAPIListen, f.known, f.marker.APIPort)
-	if err != nil {
-		return ports{}, err
-	}
 	var p ports
-	if p.issuer, err = open(issuer, "--listen", f.known); err != nil {
-		return ports{}, err
+	list := []wanted{
+		{"--listen", o.Listen, DefaultListen, f.marker.Port, false, &p.issuer},
+		{"--api-listen", o.APIListen, DefaultAPIListen, f.marker.APIPort, false, &p.api},
+		{"--shop-listen", o.ShopListen, DefaultShopListen, f.marker.ShopPort, true, &p.shop},
+		{"--parcels-listen", o.ParcelsListen, DefaultParcelsListen, f.marker.ParcelsPort, true, &p.parcels},
 	}
-	if p.api, err = open(api, "--api-listen", f.known); err != nil {
-		p.close()
-		return ports{}, err
+	numbers := make([]int, len(list))
+	for i, w := range list {
+		var err error
+		if numbers[i], err = choose(w.flag, w.given, w.fallback, w.recorded); err != nil {
+			return ports{}, err
+		}
 	}
+	for i, w := range list {
+		if err := w.open(numbers[i]); err != nil {
+			p.close()
+			return ports{}, err
+		}
+	}
+	var err error
 	if p.service, err = server.ListenLoopback(f.marker.ServicePort); err != nil {
 		// The demo service is nobody's address: any free port will do.
 		if p.service, err = server.ListenLoopback(0); err != nil {
@@ -45,7 +59,7 @@ func (o Options) listen(f folder) (ports, error) {
 }
 
 // choose decides between the flag, the default and what the folder recorded.
-func choose(flag, given, fallback string, known bool, recorded int) (int, error) {
+func choose(flag, given, fallback string, recorded int) (int, error) {
 	addr := given
 	if addr == "" {
 		addr = fallback
@@ -57,7 +71,7 @@ func choose(flag, given, fallback string, known bool, recorded int) (int, error)
 	if err != nil {
 		return 0, &Usage{fmt.Sprintf("%s %s", flag, err)}
 	}
-	if !known {
+	if recorded == 0 {
 		return port, nil
 	}
 	if given != "" && port != 0 && port != recorded {
@@ -66,20 +80,23 @@ func choose(flag, given, fallback string, known bool, recorded int) (int, error)
 	return recorded, nil
 }
 
-func open(port int, flag string, known bool) (server.Loopback, error) {
-	l, err := server.ListenLoopback(port)
+func (w wanted) open(port int) (err error) {
+	*w.into, err = server.ListenLoopback(port)
 	var inUse *server.PortInUse
-	if errors.As(err, &inUse) && known {
-		return l, fmt.Errorf("%w, and this data folder belongs to it. Stop the other program, or use another --data folder", err)
+	switch {
+	case !errors.As(err, &inUse):
+		return err
+	case w.recorded != 0:
+		return fmt.Errorf("%w, and this data folder belongs to it. Stop the other program, or use another --data folder", err)
+	case w.anyPort && w.given == "":
+		*w.into, err = server.ListenLoopback(0)
+		return err
 	}
-	if errors.As(err, &inUse) {
-		return l, fmt.Errorf("%w. Choose another with %s localhost:%d, or a free one with %s localhost:0", err, flag, port+10, flag)
-	}
-	return l, err
+	return fmt.Errorf("%w. Choose another with %s localhost:%d, or a free one with %s localhost:0", err, w.flag, port+10, w.flag)
 }
 
 func (p ports) close() {
-	for _, l := range []server.Loopback{p.issuer, p.api, p.service} {
+	for _, l := range []server.Loopback{p.issuer, p.api, p.service, p.shop, p.parcels} {
 		for _, one := range l.Listeners {
 			one.Close()
 		}

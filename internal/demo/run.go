@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 
@@ -21,17 +22,23 @@ import (
 const (
 	DefaultListen    = "localhost:8080"
 	DefaultAPIListen = "localhost:8081"
+	// The two web apps are on two host names, so that a browser takes them for
+	// two sites, as apps of different people are.
+	DefaultShopListen    = "localhost:8082"
+	DefaultParcelsListen = "127.0.0.1:8083"
 )
 
 // Options of `gatehouse dev`. An empty address means the default, an empty
 // Data a fresh temporary folder that is deleted at the end.
 type Options struct {
-	Listen    string
-	APIListen string
-	Data      string
-	JSON      bool
-	Out       io.Writer // the screen, or the one line of --json
-	Logger    *slog.Logger
+	Listen        string
+	APIListen     string
+	ShopListen    string
+	ParcelsListen string
+	Data          string
+	JSON          bool
+	Out           io.Writer // the screen, or the one line of --json
+	Logger        *slog.Logger
 }
 
 // run is one dev run.
@@ -44,6 +51,8 @@ type run struct {
 	issuer   string
 	audience string
 	service  string
+	shop     string
+	parcels  string
 	out      io.Writer
 	logger   *slog.Logger
 	home     home
@@ -71,6 +80,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	r := &run{folder: f, ports: p, out: o.Out, logger: o.Logger}
 	r.issuer, r.audience, r.service = localhost(p.issuer), localhost(p.api), localhost(p.service)
+	r.shop, r.parcels = localhost(p.shop), fmt.Sprintf("http://127.0.0.1:%d", p.parcels.Port)
 	if err := r.assemble(ctx); err != nil {
 		p.close()
 		return err
@@ -87,7 +97,8 @@ func (r *run) assemble(ctx context.Context) error {
 		return err
 	}
 	restart := r.folder.known
-	r.folder.marker = marker{Issuer: r.issuer, Audience: r.audience, Port: r.ports.issuer.Port, APIPort: r.ports.api.Port, ServicePort: r.ports.service.Port}
+	r.folder.marker = marker{Issuer: r.issuer, Audience: r.audience, Port: r.ports.issuer.Port, APIPort: r.ports.api.Port, ServicePort: r.ports.service.Port,
+		ShopPort: r.ports.shop.Port, ParcelsPort: r.ports.parcels.Port}
 	if err := r.folder.writeMarker(); err != nil {
 		return err
 	}
@@ -100,7 +111,7 @@ func (r *run) assemble(ctx context.Context) error {
 		// A start that was interrupted after the marker but before the end of
 		// the seeding is finished by the next one.
 		_, missing := r.parts.Store.API(ctx, apiName)
-		r.seeded, err = seed(ctx, r.parts.Directory, r.parts.Store.DB, r.audience, restart && missing == nil)
+		r.seeded, err = seeder{r.parts.Directory, r.parts.Store.DB}.seed(ctx, r.audience, r.apps(), restart && missing == nil)
 	}
 	if err != nil {
 		return errors.Join(err, r.parts.Close())
@@ -108,7 +119,7 @@ func (r *run) assemble(ctx context.Context) error {
 	return nil
 }
 
-// serve starts the three servers, prints, and waits for the end of ctx or for
+// serve starts the servers, prints, and waits for the end of ctx or for
 // the first server that fails.
 func (r *run) serve(ctx context.Context, asJSON bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -129,6 +140,14 @@ func (r *run) serve(ctx context.Context, asJSON bool) error {
 	service := respond.Identify(respond.Host(r.service, NewService(ctx, r.issuer, r.audience, r.seeded.serviceSecret)))
 	start(func() error { return server.Serve(ctx, api, r.logger, r.ports.api.Listeners...) })
 	start(func() error { return server.Serve(ctx, service, r.logger, r.ports.service.Listeners...) })
+	for i, listeners := range [][]net.Listener{r.ports.shop.Listeners, r.ports.parcels.Listeners} {
+		app, err := NewWebApp(ctx, r.seeded.apps[i])
+		if err != nil {
+			cancel(err)
+			return errors.Join(stopped(ctx), err)
+		}
+		start(func() error { return server.Serve(ctx, app, r.logger, listeners...) })
+	}
 	t, err := r.renew(ctx)
 	if err != nil {
 		cancel(err)
@@ -159,9 +178,16 @@ type ready struct {
 	API      string        `json:"api"`
 	Service  string        `json:"service"`
 	Audience string        `json:"audience"`
+	Apps     []readyApp    `json:"apps"`
 	Users    []readyUser   `json:"users"`
 	Clients  []readyClient `json:"clients"`
 	Forged   []readyForged `json:"forged"`
+}
+
+type readyApp struct {
+	Name string `json:"name"`
+	URL  string `json:"url"`
+	ID   string `json:"client_id"`
 }
 
 type readyUser struct {
@@ -196,6 +222,10 @@ func (r *run) print(t tokens, asJSON bool) error {
 			{ID: appID, Type: "public", FirstParty: true},
 			{ID: serviceID, Type: "service", Secret: r.seeded.serviceSecret, Token: t.service},
 		}}
+	for _, a := range r.seeded.apps {
+		line.Apps = append(line.Apps, readyApp{Name: a.Name, URL: a.URL, ID: a.ID})
+		line.Clients = append(line.Clients, readyClient{ID: a.ID, Type: "confidential", FirstParty: a.ID == shopID, Secret: a.Secret})
+	}
 	for _, p := range t.users {
 		line.Users = append(line.Users, readyUser{Username: p.username, Password: p.password, Roles: p.roles, Token: p.access()})
 	}

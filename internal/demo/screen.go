@@ -15,6 +15,9 @@ func (r *run) view() page.Dev {
 	for _, p := range r.seeded.people {
 		v.Users = append(v.Users, page.DevUser{Name: p.username, Password: p.password, Roles: strings.Join(p.roles, ", ")})
 	}
+	for _, a := range r.seeded.apps {
+		v.Apps = append(v.Apps, page.DevApp{Name: a.Name, URL: a.URL})
+	}
 	try := func(answer, header, extra string) {
 		v.Tries = append(v.Tries, page.Try{Command: fmt.Sprintf("curl -H @$D/%s %s$A/orders", header, extra), Answer: answer})
 	}

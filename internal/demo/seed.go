@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
@@ -17,41 +18,79 @@ const (
 	apiName   = "orders"
 	appID     = "demo-app"
 	serviceID = "demo-service"
+	shopID    = "demo-shop"
+	parcelsID = "demo-parcels"
 )
 
 // seeded is what a start made known, secrets included.
 type seeded struct {
 	people        []*person
 	serviceSecret string
+	apps          []WebApp
+}
+
+// apps are the two web apps, without their secrets.
+func (r *run) apps() []WebApp {
+	shop := WebApp{ID: shopID, Name: "Shop", Line: "Lanterns, drawbridges and more", Look: "shop", URL: r.shop, Orders: true,
+		Scopes: []string{"openid", "profile", "email", "orders:read", "orders:write"}}
+	parcels := WebApp{ID: parcelsID, Name: "Parcels", Line: "Where is my drawbridge?", Look: "parcels", URL: r.parcels,
+		Scopes: []string{"openid", "profile", "email", "orders:read"}}
+	shop.Other, parcels.Other = OtherApp{parcels.Name, parcels.URL}, OtherApp{shop.Name, shop.URL}
+	list := []WebApp{shop, parcels}
+	for i := range list {
+		list[i].Issuer, list[i].API, list[i].Logger = r.issuer, r.audience, r.logger
+	}
+	return list
+}
+
+// seeder fills the data folder.
+type seeder struct {
+	directory *directory.Service
+	db        *store.DB
 }
 
 // seed makes the demo's API, roles, users and clients, or in a kept folder
 // sets new secrets for those of an earlier start (C28). What the user changed
 // or deleted in a kept folder stays as it is.
-func seed(ctx context.Context, d *directory.Service, db *store.DB, audience string, restart bool) (seeded, error) {
+func (s seeder) seed(ctx context.Context, audience string, apps []WebApp, restart bool) (seeded, error) {
 	if !restart {
-		if err := create(ctx, d, audience); err != nil {
+		if err := s.create(ctx, audience); err != nil {
 			return seeded{}, fmt.Errorf("seed the demo: %w", err)
 		}
 	}
-	result := seeded{}
-	for _, p := range []*person{{username: "ada", roles: []string{"editor"}}, {username: "bob", roles: []string{"viewer"}}} {
-		if err := seedUser(ctx, d, db, p); err != nil {
+	result := seeded{apps: apps}
+	for _, p := range []*person{
+		{username: "ada", roles: []string{"editor"}, name: "Ada Lovelace", email: "ada@example.com"},
+		{username: "bob", roles: []string{"viewer"}, name: "Bob Mason", email: "bob@example.com"},
+	} {
+		if err := s.user(ctx, p); err != nil {
 			return seeded{}, fmt.Errorf("seed user %s: %w", p.username, err)
 		}
 		result.people = append(result.people, p)
 	}
-	secret, err := seedService(ctx, d, db)
+	secret, err := s.secret(ctx, iam.Client{ID: serviceID, Name: "Demo service", Type: iam.Service, Roles: []string{"viewer"}}, "service-account")
 	if err != nil {
 		return seeded{}, fmt.Errorf("seed %s: %w", serviceID, err)
 	}
 	result.serviceSecret = secret
-	return result, seedApp(ctx, d, db)
+	for i := range apps {
+		if apps[i].Secret, err = s.secret(ctx, clientOf(apps[i]), "client"); err != nil {
+			return seeded{}, fmt.Errorf("seed %s: %w", apps[i].ID, err)
+		}
+	}
+	return result, s.app(ctx)
 }
 
-func create(ctx context.Context, d *directory.Service, audience string) error {
+// clientOf is how a web app is registered. The shop is the operator's own;
+// parcels is somebody else's, so users are asked before it gets anything.
+func clientOf(a WebApp) iam.Client {
+	return iam.Client{ID: iam.ClientID(a.ID), Name: a.Name, Type: iam.Confidential, FirstParty: a.ID == shopID, Scopes: a.Scopes, DefaultScopes: a.Scopes,
+		RedirectURIs: []string{a.URL + callbackPath}, PostLogoutRedirectURIs: []string{a.URL + signedOutPath}, BackchannelLogoutURI: a.URL + backchannelPath}
+}
+
+func (s seeder) create(ctx context.Context, audience string) error {
 	// What an interrupted start left behind is not made twice.
-	_, err := d.CreateAPI(ctx, actor, iam.API{Name: apiName, Audience: audience,
+	_, err := s.directory.CreateAPI(ctx, actor, iam.API{Name: apiName, Audience: audience,
 		Scopes: []iam.Scope{{Name: "orders:read", Description: "Read orders"}, {Name: "orders:write", Description: "Place orders"}}})
 	if err != nil && !errors.Is(err, iam.ErrExists) {
 		return err
@@ -60,47 +99,52 @@ func create(ctx context.Context, d *directory.Service, audience string) error {
 		{Name: "viewer", Scopes: []iam.RoleScope{{API: apiName, Scope: "orders:read"}}},
 		{Name: "editor", Scopes: []iam.RoleScope{{API: apiName, Scope: "orders:read"}, {API: apiName, Scope: "orders:write"}}},
 	} {
-		if _, err := d.CreateRole(ctx, actor, role); err != nil && !errors.Is(err, iam.ErrExists) {
+		if _, err := s.directory.CreateRole(ctx, actor, role); err != nil && !errors.Is(err, iam.ErrExists) {
 			return err
 		}
 	}
 	return nil
 }
 
-func seedUser(ctx context.Context, d *directory.Service, db *store.DB, p *person) error {
+func (s seeder) user(ctx context.Context, p *person) error {
 	p.password = login.GeneratePassphrase()
-	user, err := db.UserByName(ctx, p.username)
+	user, err := s.db.UserByName(ctx, p.username)
 	if errors.Is(err, iam.ErrNotFound) {
-		_, err = d.CreateUser(ctx, actor, iam.User{Username: p.username, Roles: p.roles}, p.password)
+		_, err = s.directory.CreateUser(ctx, actor, iam.User{Username: p.username, Name: p.name, Email: p.email, EmailVerified: true, Roles: p.roles}, p.password)
 		return err
 	}
 	if err != nil {
 		return err
 	}
 	p.roles = user.Roles
-	return d.SetPassword(ctx, actor, user.ID, p.password)
+	return s.directory.SetPassword(ctx, actor, user.ID, p.password)
 }
 
-func seedService(ctx context.Context, d *directory.Service, db *store.DB) (string, error) {
-	c, err := db.Client(ctx, serviceID)
+// secret makes the client c if it is not there, and gives it a new secret.
+func (s seeder) secret(ctx context.Context, c iam.Client, noun string) (string, error) {
+	had, err := s.db.Client(ctx, c.ID)
 	if errors.Is(err, iam.ErrNotFound) {
-		_, secret, err := d.CreateClient(ctx, actor, iam.Client{ID: serviceID, Name: "Demo service", Type: iam.Service, Roles: []string{"viewer"}})
+		_, secret, err := s.directory.CreateClient(ctx, actor, c)
 		return secret, err
 	}
 	if err != nil {
 		return "", err
 	}
-	if c.AuthMethod() == iam.AuthKey {
-		return "", errors.New("it proves itself with keys now, but dev gives it a new secret with each start. Delete it with: gatehouse service-account delete " + serviceID)
+	if had.AuthMethod() == iam.AuthKey {
+		return "", fmt.Errorf("it proves itself with keys now, but dev gives it a new secret with each start. Delete it with: gatehouse %s delete %s", noun, c.ID)
 	}
-	return d.NewSecret(ctx, actor, serviceID)
+	return s.directory.NewSecret(ctx, actor, c.ID)
 }
 
-func seedApp(ctx context.Context, d *directory.Service, db *store.DB) error {
-	_, err := db.Client(ctx, appID)
+// app makes the client for whatever a developer tries: it logs in by the
+// challenge endpoint, as a native app at any loopback port, or as a device.
+func (s seeder) app(ctx context.Context) error {
+	_, err := s.db.Client(ctx, appID)
 	if errors.Is(err, iam.ErrNotFound) {
-		_, _, err = d.CreateClient(ctx, actor, iam.Client{ID: appID, Name: "Demo app", Type: iam.Public, FirstParty: true, Challenge: true,
-			Scopes: append([]string{"offline_access", "roles"}, appScopes...), DefaultScopes: appScopes})
+		_, _, err = s.directory.CreateClient(ctx, actor, iam.Client{ID: appID, Name: "Demo app", Type: iam.Public, FirstParty: true, Challenge: true,
+			GrantTypes:   []string{iam.AuthorizationCode, iam.RefreshToken, iam.DeviceCode},
+			RedirectURIs: []string{"http://127.0.0.1/callback", "http://[::1]/callback"},
+			Scopes:       slices.Concat(iam.IdentityScopes(), appScopes), DefaultScopes: appScopes})
 	}
 	return err
 }

@@ -63,7 +63,7 @@ func (f *forger) edited() []Token {
 		{ID: "T16", Name: "signature-half", Title: "the first half of a real signature", Want: wantSignature, Raw: f.resigned(func(sig []byte) []byte { return sig[:len(sig)/2] })},
 		{ID: "T16", Name: "signature-sixteen-bytes", Title: "the first sixteen bytes of a real signature", Want: wantSignature, Raw: f.resigned(func(sig []byte) []byte { return sig[:16] })},
 		{ID: "T16", Name: "signature-first-byte", Title: "the first byte of a real signature", Want: wantSignature, Raw: f.resigned(func(sig []byte) []byte { return sig[:1] })},
-		{ID: "T63", Name: "token-truncated", Title: "a real token without its last four characters", Want: wantSignature, Raw: f.Valid[:len(f.Valid)-4]},
+		{ID: "T63", Name: "token-truncated", Title: "a real token without its last bytes", Want: wantSignature, Raw: f.resigned(func(sig []byte) []byte { return sig[:len(sig)-3] })},
 		{ID: "T63", Name: "token-extended", Title: "a real token with four more characters", Want: wantSignature, Raw: f.Valid + "AAAA"},
 	}
 }

@@ -26,7 +26,8 @@ type Granted struct {
 	Scopes   []string // in the order asked
 	Roles    []string // those shown in the token (C6)
 	// Standing is what the grant keeps: everything asked for that the client may
-	// hold, whatever the roles of today say (C5).
+	// hold, whatever the roles of today say (C5). Of a client that users are asked
+	// about it is what they are asked: the scopes of this API and no other's.
 	Standing []string
 }
 
@@ -57,7 +58,7 @@ func Decide(issuer string, apis []API, client Client, holder Holder, asked Asked
 		granted.API, granted.Audience = api, api.Audience
 	}
 	for _, s := range scopes {
-		if client.MayHold(s) {
+		if client.MayHold(s) && (!client.NeedsConsent() || client.Type == Service || IdentityScope(s) || granted.API.Defines(s)) {
 			granted.Standing = append(granted.Standing, s)
 		}
 		if grants(granted.API, client, holder, s) {

@@ -39,6 +39,7 @@ const (
 	EventDeviceDenied    = "device.denied"
 	EventDeviceRedeemed  = "device.redeemed"
 	EventHandoff         = "handoff.issued"
+	EventHandoffRedeemed = "handoff.redeemed"
 	EventLogoutDelivered = "logout.delivered"
 	EventLogoutGivenUp   = "logout.given_up"
 	EventLoginThrottled  = "login.throttled"

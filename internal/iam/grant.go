@@ -83,8 +83,10 @@ type Redemption struct {
 	// Within is the browser session of the login, which must still be live, also
 	// for a grant that will outlive it.
 	Within SessionID
-	// Consent says that the user was asked: what was allowed must still be so.
-	Consent     bool
+	// Consent is what the user was asked and must still allow, in the names of
+	// Allowed. Asked: there is a consent at all, also to nothing in particular.
+	Consent     []string
+	Asked       bool
 	UserEpoch   int64 // as sealed in the code
 	ClientEpoch int64
 	Event       Event // what is written when the code is redeemed; the store writes EventCodeReplayed on replay

@@ -1,7 +1,9 @@
 package iam
 
 import (
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,8 +38,14 @@ func (c Client) checkHandoff() error {
 	if !c.FirstParty || c.Type == Service {
 		return Invalidf("Only a first-party application may be handed logins to: no consent is asked on the way.")
 	}
+	if h.URL == "" {
+		return Invalidf("A hand-off needs the URL of the app that takes it.")
+	}
 	if err := CheckRedirectURI(h.URL, Confidential); err != nil {
 		return err
+	}
+	if u, err := url.Parse(h.URL); err != nil || u.Query().Has("handoff") {
+		return Invalidf("The hand-off URL has a parameter called handoff, which carries the token.")
 	}
 	switch h.Mode {
 	case HandoffForm, HandoffQuery:
@@ -61,6 +69,9 @@ func checkHandoffDomain(target, domain string) error {
 	if u.Scheme != "https" {
 		return Invalidf("A hand-off by cookie needs https: the cookie is Secure.")
 	}
+	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return Invalidf("A hand-off by cookie needs a host name: an address has no parent domain.")
+	}
 	registrable, err := publicsuffix.EffectiveTLDPlusOne(domain)
 	if err != nil || !strings.HasSuffix("."+domain, "."+registrable) {
 		return Invalidf("The cookie domain %q is a public suffix, shared by strangers. Use a domain of your own.", domain)
@@ -68,7 +79,54 @@ func checkHandoffDomain(target, domain string) error {
 	return nil
 }
 
-// SharesDomain tells whether host lies in the cookie domain of h.
-func (h Handoff) SharesDomain(host string) bool {
-	return h.Domain != "" && strings.HasSuffix("."+strings.ToLower(host), "."+h.Domain)
+// CanCome tells whether an authority at issuer can deliver in the mode of h: a
+// browser takes a Secure cookie from https only, and for a domain only from a
+// host in it.
+func (h Handoff) CanCome(issuer string) bool {
+	if h.Mode != HandoffCookie {
+		return true
+	}
+	u, err := url.Parse(issuer)
+	return err == nil && u.Scheme == "https" && h.Domain != "" && strings.HasSuffix("."+strings.ToLower(u.Hostname()), "."+h.Domain)
+}
+
+// MaxHandoffBytes bounds a token that travels in an address or a cookie: of
+// larger ones browsers and servers drop parts, or all.
+const MaxHandoffBytes = 3500
+
+// Fits tells whether a token of that length can be delivered in the mode of h.
+func (h Handoff) Fits(length int) bool { return h.Mode == HandoffForm || length <= MaxHandoffBytes }
+
+// HandoffRoles are the roles that an app learns of a user: those that hold a
+// scope which the app may be granted. An app with no scope of an API learns none
+// (the rule of C6, for an audience that is no API).
+func HandoffRoles(client Client, held []Role) []string {
+	var names []string
+	for _, r := range held {
+		if slices.ContainsFunc(r.Scopes, func(s RoleScope) bool { return client.MayHold(s.Scope) }) {
+			names = append(names, r.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// HandoffIssue is a login that is about to be handed to an app. The store makes
+// sure that user, client and session are still what they were.
+type HandoffIssue struct {
+	Session     SessionID
+	User        UserID
+	UserEpoch   int64
+	Client      ClientID
+	ClientEpoch int64
+	Event       Event
+}
+
+// HandoffUse is a hand-off token that an app presents to be spent.
+type HandoffUse struct {
+	ID      TokenID
+	Session SessionID
+	User    UserID
+	Expires time.Time
+	Event   Event
 }

@@ -7,10 +7,15 @@ import (
 	"strings"
 )
 
+// answerParameters are ours to add (RFC 6749 §4.1.2, RFC 9207): a redirect URI
+// that brings one of its own would make an app read two, and some read the first.
+var answerParameters = []string{"code", "state", "iss", "error", "error_description", "error_uri", "id_token", "access_token", "response", "session_state"}
+
 // CheckRedirectURI reports why uri cannot be registered: https anywhere, http
 // on loopback only, private-use schemes with a dot for public clients
-// (RFC 8252 §7), no fragment, no user information, no control characters, and
-// nothing that a browser reads otherwise than it is written.
+// (RFC 8252 §7), no fragment, no user information, no control characters,
+// nothing that a browser reads otherwise than it is written, and no query that
+// holds a parameter of our answers.
 func CheckRedirectURI(uri string, kind ClientType) error {
 	u, err := url.Parse(uri)
 	if err != nil || !u.IsAbs() || len(uri) > 512 || strings.ContainsAny(uri, " \\\"<>\t\r\n*") {
@@ -28,6 +33,15 @@ func CheckRedirectURI(uri string, kind ClientType) error {
 	for _, segment := range strings.Split(u.Path, "/") {
 		if segment == "." || segment == ".." {
 			return Invalidf("The redirect URI %q has a dot segment.", uri)
+		}
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return Invalidf("The redirect URI %q has a query that is no well-formed form.", uri)
+	}
+	for _, name := range answerParameters {
+		if query.Has(name) {
+			return Invalidf("The redirect URI %q holds the parameter %q, which is one of the answer's own.", uri, name)
 		}
 	}
 	switch {

@@ -18,6 +18,16 @@ type NewSession struct {
 // it: not each visit is worth a write.
 const Slide = 5 * time.Minute
 
+// Slides tells whether a visit now extends the idle time by more than Slide; near
+// its absolute end a session cannot be extended at all.
+func (s Session) Slides(now time.Time) bool {
+	idle := now.Add(SessionIdle)
+	if idle.After(s.Expires) {
+		idle = s.Expires
+	}
+	return idle.Sub(s.IdleExpires) > Slide
+}
+
 // LogoutDelivery is a logout token that a client has yet to be told
 // (OpenID Connect Back-Channel Logout).
 type LogoutDelivery struct {

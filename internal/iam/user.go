@@ -25,7 +25,8 @@ type User struct {
 	Roles   []string          `json:"roles"`
 	// Attributes are set by administrators; an API names those that become claims (C8).
 	Attributes map[string]string `json:"attributes,omitempty"`
-	// PasswordHash is a PHC string, empty for a user who cannot log in with a password.
+	// PasswordHash is a PHC string of ours, or until the next login a hash of
+	// another system; empty for a user who cannot log in with a password.
 	PasswordHash string    `json:"-"`
 	Epoch        int64     `json:"epoch"` // counter of C16
 	Disabled     bool      `json:"disabled"`

@@ -71,6 +71,17 @@ func (s *Sessions) Begin(ctx context.Context, login Login, had Visit, agent stri
 	return Visit{Session: session, User: login.User}, cookie, nil
 }
 
+// Again gives a visitor a new session after the password was changed there: the
+// old one ended with all others, and its cookie must be worth nothing (C14).
+func (s *Sessions) Again(ctx context.Context, v Visit, agent string) (cookie string, err error) {
+	user, err := s.store.User(ctx, v.User.ID)
+	if err != nil {
+		return "", fmt.Errorf("read user: %w", err)
+	}
+	_, cookie, err = s.Begin(ctx, Login{User: user, At: s.now(), ACR: iam.ACRPassword, AMR: []string{"pwd"}}, Visit{}, agent)
+	return cookie, err
+}
+
 // Find returns the visit that a cookie stands for; the zero Visit for a cookie
 // that is unknown, too old, or of a user who was disabled.
 func (s *Sessions) Find(ctx context.Context, cookie string) (Visit, error) {
@@ -91,7 +102,7 @@ func (s *Sessions) Find(ctx context.Context, cookie string) (Visit, error) {
 	if err != nil {
 		return Visit{}, fmt.Errorf("read user: %w", err)
 	}
-	if iam.SessionIdle-session.IdleExpires.Sub(s.now()) > iam.Slide {
+	if session.Slides(s.now()) {
 		if err := s.store.SlideSession(ctx, session.ID); err != nil {
 			return Visit{}, fmt.Errorf("extend session: %w", err)
 		}

@@ -11,10 +11,12 @@ import (
 // Limits of what an authorization request carries along (C10): it travels
 // sealed through the browser, so nothing in it may be large.
 const (
-	maxState     = 1024
+	MaxState     = 1024
 	maxNonce     = 512
 	maxHint      = 256
 	maxHintToken = 4096
+	maxWishes    = 8
+	maxWish      = 64
 )
 
 // Response modes.
@@ -64,13 +66,26 @@ type Where struct {
 // ParseWhere reads what must be known before anything may be answered by redirect.
 func ParseWhere(form Form) Where {
 	w := Where{ClientID: form.Get("client_id"), RedirectURI: form.Get("redirect_uri"), RequestURI: form.Get("request_uri"), State: form.Get("state"), Mode: form.Get("response_mode")}
-	if len(w.State) > maxState {
+	if len(w.State) > MaxState {
 		w.State = ""
 	}
-	if w.Mode != ModeFormPost {
+	if w.Mode != ModeFormPost || !postable(w.RedirectURI) {
 		w.Mode = ModeQuery // also errors about the mode itself are answered in the default one
 	}
 	return w
+}
+
+// postable tells whether a page of ours can post a form to uri: only http and
+// https take one, and a content security policy has no way to name an IPv6 host.
+func postable(uri string) bool {
+	rest, secure := strings.CutPrefix(uri, "https://")
+	if !secure {
+		var plain bool
+		if rest, plain = strings.CutPrefix(uri, "http://"); !plain {
+			return false
+		}
+	}
+	return !strings.HasPrefix(rest, "[")
 }
 
 // ParseAuthorize reads the rest. Each fault is the client's, to be answered at
@@ -78,7 +93,7 @@ func ParseWhere(form Form) Where {
 func ParseAuthorize(form Form) (AuthorizeRequest, error) {
 	r := AuthorizeRequest{ClientID: form.Get("client_id"), RedirectURI: form.Get("redirect_uri"), ResponseMode: form.Get("response_mode"),
 		State: form.Get("state"), Nonce: form.Get("nonce"), LoginHint: form.Get("login_hint"), IDTokenHint: form.Get("id_token_hint"),
-		Locales: strings.Fields(form.Get("ui_locales"))}
+		Locales: wishes(form.Get("ui_locales"))}
 	for _, check := range []func(Form) error{refuseRequestObjects, checkResponse, r.checkSizes} {
 		if err := check(form); err != nil {
 			return AuthorizeRequest{}, err
@@ -106,8 +121,16 @@ func ParseAuthorize(form Form) (AuthorizeRequest, error) {
 	if r.Claims, err = ParseClaimsRequest(form.Get("claims")); err != nil {
 		return AuthorizeRequest{}, err
 	}
-	r.ACRValues = strings.Fields(form.Get("acr_values"))
+	r.ACRValues = wishes(form.Get("acr_values"))
 	return r, nil
+}
+
+// wishes reads a list whose values are no more than wishes, best first: what is
+// beyond the first ones, or too long to be one, is not worth an error (OpenID
+// Connect Core §3.1.2.1).
+func wishes(s string) []string {
+	list := slices.DeleteFunc(strings.Fields(s), func(wish string) bool { return len(wish) > maxWish })
+	return list[:min(len(list), maxWishes)]
 }
 
 func refuseRequestObjects(form Form) error {
@@ -127,8 +150,11 @@ func checkResponse(form Form) error {
 	case kind != "code":
 		return Refuse(CodeUnsupportedResponseType, "The response_type must be code: OAuth 2.1 removed the others.")
 	}
-	if m := form.Get("response_mode"); m != "" && m != ModeQuery && m != ModeFormPost {
+	switch m := form.Get("response_mode"); {
+	case m != "" && m != ModeQuery && m != ModeFormPost:
 		return InvalidRequest("The response_mode is not one of query, form_post.")
+	case m == ModeFormPost && !postable(form.Get("redirect_uri")):
+		return InvalidRequest("The response_mode form_post needs a redirect URI with http or https and a host that is no IPv6 address.")
 	}
 	return nil
 }
@@ -137,13 +163,10 @@ func (r AuthorizeRequest) checkSizes(Form) error {
 	for _, p := range []struct {
 		name, value string
 		max         int
-	}{{"state", r.State, maxState}, {"nonce", r.Nonce, maxNonce}, {"login_hint", r.LoginHint, maxHint}, {"id_token_hint", r.IDTokenHint, maxHintToken}} {
+	}{{"state", r.State, MaxState}, {"nonce", r.Nonce, maxNonce}, {"login_hint", r.LoginHint, maxHint}, {"id_token_hint", r.IDTokenHint, maxHintToken}} {
 		if len(p.value) > p.max {
 			return InvalidRequest("The parameter %q has more than %d bytes.", p.name, p.max)
 		}
-	}
-	if len(r.Locales) > 8 {
-		return InvalidRequest("The parameter \"ui_locales\" names more than 8 languages.")
 	}
 	return nil
 }

@@ -83,9 +83,14 @@ func ParseClaimsRequest(text string) (ClaimsRequest, error) {
 		c.ACR = acr.texts()
 	}
 	for _, place := range []map[string]*claimRequest{document.UserInfo, document.IDToken} {
-		if sub := place["sub"]; sub != nil && len(sub.texts()) > 0 {
-			c.Subject = sub.texts()[0]
+		sub := place["sub"]
+		if sub == nil || len(sub.texts()) == 0 {
+			continue
 		}
+		if texts := sub.texts(); len(texts) > 1 || c.Subject != "" && c.Subject != texts[0] {
+			return ClaimsRequest{}, InvalidRequest("The parameter \"claims\" asks for more than one sub.")
+		}
+		c.Subject = sub.texts()[0]
 	}
 	return c, nil
 }

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -122,6 +123,13 @@ func (f Form) Encode(without ...string) string {
 		}
 	}
 	return values.Encode()
+}
+
+// With returns a copy of f in which a parameter has another value.
+func (f Form) With(name, value string) Form {
+	values := maps.Clone(f.values)
+	values[name] = value
+	return Form{values: values}
 }
 
 // Has tells whether any of the parameters is present.

@@ -97,10 +97,13 @@ func needsConsent(r oauth.AuthorizeRequest, s Standing) bool {
 	switch {
 	case r.Asks("consent"):
 		return !forThis
+	case s.Client.Impersonable(r.RedirectURI):
+		// Whatever program listens there, it is answered only when the person was
+		// there: they said yes to this request or, for an app of the operator's
+		// own, signed in for it (RFC 8252 §8.6).
+		return !forThis && !(s.forThis() && !s.Client.NeedsConsent())
 	case !s.Client.NeedsConsent():
 		return false
-	case s.Client.Impersonable(r.RedirectURI):
-		return !forThis
 	}
 	return !given
 }

@@ -1,24 +1,35 @@
 package page
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
-// Password is the form that changes a password, or what came of it. A fault
-// stands beside the field it is about; Fault is about none.
+// Password is the form that changes a password, or what came of it. It posts
+// username, current-password, new-password and new-password-again to
+// /account/password.
 type Password struct {
-	Username     string
-	Fault        string
-	CurrentFault string
-	NewFault     string
-	AgainFault   string
-	Done         bool
+	Common
+	Flow     string `page:"raw"` // for the switch of the language only
+	Username string
+	Fault    Fault
+	Wait     time.Duration // with FaultTooMany and FaultBusy
+	// NewFault says why the new password is not allowed, in a sentence that may
+	// tell a part of it: it is shown here and nowhere else.
+	NewFault string
+	Differs  bool // the two new ones are not the same
+	Done     bool
+	SignedIn bool // this browser is, with a session of its own
 }
 
-// Failed tells whether anything is wrong.
-func (p Password) Failed() bool {
-	return p.Fault != "" || p.CurrentFault != "" || p.NewFault != "" || p.AgainFault != ""
-}
+// Mismatch tells whether username and current password are what is wrong.
+func (p Password) Mismatch() bool { return p.Fault == FaultDenied }
 
-// ShowPassword writes the page.
-func ShowPassword(w http.ResponseWriter, status int, view Password) {
-	showPlain(w, status, "password.html", view)
+// Password writes the page with status.
+func (p *Pages) Password(w http.ResponseWriter, r *http.Request, status int, v Password) {
+	if v.Fault == "" && (v.NewFault != "" || v.Differs) {
+		v.Fault = FaultPassword
+	}
+	v.frame = p.frame(r, "password", v.Locales, v.Fault)
+	show(p, w, status, v, policy{script: true})
 }

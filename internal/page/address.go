@@ -26,7 +26,7 @@ func proven(target string) (template.URL, error) {
 	case web(u) && u.Host == "":
 		return "", errors.New("page: an address without a host")
 	}
-	return template.URL(u.String()), nil
+	return template.URL(target), nil
 }
 
 func web(u *url.URL) bool { return u.Scheme == "https" || u.Scheme == "http" }

@@ -115,6 +115,16 @@ func imageType(content []byte) (string, error) {
 // of this server, whose pages a browser still shows, and gets the file of today.
 func (p *Pages) Assets() http.Handler { return p.assets }
 
+// Assets serves the files of pages that are not of an installation: setup and
+// dev, in our own colours.
+func Assets() http.Handler {
+	files, err := ownAssets(ourAccent)
+	if err != nil {
+		panic("page: the embedded files are gone: " + err.Error())
+	}
+	return files
+}
+
 func (f *assetFiles) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name, hash := split(strings.TrimPrefix(r.URL.Path, "/assets/"))
 	a, found := f.byName[name]

@@ -114,9 +114,9 @@ func isolate(value string) string {
 // Span is a time span in words, rounded up: "5 minutes".
 func (c Common) Span(d time.Duration) (string, error) {
 	switch {
-	case d <= time.Minute:
+	case d < time.Minute:
 		return c.count("span.second", math.Ceil(max(d.Seconds(), 1)))
-	case d <= time.Hour:
+	case d < time.Hour:
 		return c.count("span.minute", math.Ceil(d.Minutes()))
 	}
 	return c.count("span.hour", math.Ceil(d.Hours()))
@@ -160,6 +160,15 @@ func (c Common) count(key string, n float64) (string, error) {
 	return c.T(key+form, "n", fmt.Sprintf("%.0f", n))
 }
 
+// List is names in a row.
+func (c Common) List(names []string) string {
+	isolated := make([]string, len(names))
+	for i, name := range names {
+		isolated[i] = isolate(name)
+	}
+	return strings.Join(isolated, ", ")
+}
+
 // Others are the languages that a person can switch to.
 func (c Common) Others() []string {
 	var others []string
@@ -198,20 +207,22 @@ func (c Common) Trouble(f Fault, wait time.Duration) (string, error) {
 	return c.T("fault." + string(f))
 }
 
-// Own are the permissions about the person, Theirs those of the API.
-func Own(all []ConsentScope) []ConsentScope { return pick(all, true) }
+// own are the permissions about the person, theirs those at the API; both leave
+// out what is optional.
+func own(all []ConsentScope) []ConsentScope {
+	return pick(all, func(s ConsentScope) bool { return !s.Optional && slices.Contains(ownScopes, s.Name) })
+}
 
-// Theirs are the permissions at the API.
-func Theirs(all []ConsentScope) []ConsentScope { return pick(all, false) }
+func theirs(all []ConsentScope) []ConsentScope {
+	return pick(all, func(s ConsentScope) bool { return !s.Optional && !slices.Contains(ownScopes, s.Name) })
+}
 
-func pick(all []ConsentScope, own bool) []ConsentScope {
-	var picked []ConsentScope
-	for _, s := range all {
-		if slices.Contains(ownScopes, s.Name) == own {
-			picked = append(picked, s)
-		}
-	}
-	return picked
+func optional(all []ConsentScope) []ConsentScope {
+	return pick(all, func(s ConsentScope) bool { return s.Optional })
+}
+
+func pick(all []ConsentScope, wanted func(ConsentScope) bool) []ConsentScope {
+	return slices.DeleteFunc(slices.Clone(all), func(s ConsentScope) bool { return !wanted(s) })
 }
 
 // ownScopes are about the person or the grant, whatever the API.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,6 +16,15 @@ const Cookie = "gatehouse-language"
 
 // Languages that the pages speak, the first one when nothing else is known.
 var Languages = []string{"en", "de"}
+
+// LanguageCookie remembers a person's choice for a year. Anything but one of
+// Languages is an error. The caller adds Secure where it serves https.
+func LanguageCookie(tag string) (*http.Cookie, error) {
+	if !slices.Contains(Languages, tag) {
+		return nil, fmt.Errorf("there is no language %q", tag)
+	}
+	return &http.Cookie{Name: Cookie, Value: tag, Path: "/", MaxAge: 365 * 24 * 60 * 60, HttpOnly: true, SameSite: http.SameSiteLaxMode}, nil
+}
 
 //go:embed messages
 var messageFiles embed.FS

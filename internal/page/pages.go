@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -32,20 +33,21 @@ type Pages struct {
 	logger        *slog.Logger
 	languages     map[string]*language
 	assets        *assetFiles
-	built         map[string]*template.Template // ours, by page
-	overridden    map[string]*template.Template // the installation's, by page
+	built         map[string]*template.Template  // ours, by page
+	overridden    map[string]*template.Template  // the installation's, by page
+	failed        func(page string, cause error) // an override could not be shown
 }
 
 //go:embed assets
 var assets embed.FS
 
 // names of the pages; each has a template of that name.
-var names = []string{"login", "consent", "device-code", "device-confirm", "device-done", "continue", "form-post", "logout", "logged-out", "account", "inspect", "problem"}
+var names = []string{"login", "consent", "device-code", "device-confirm", "device-done", "continue", "form-post", "logout", "logged-out", "account", "password", "inspect", "problem"}
 
 // partials are templates that all pages share.
 var partials = []string{"layout", "scopes"}
 
-var functions = template.FuncMap{"own": Own, "theirs": Theirs, "proven": proven}
+var functions = template.FuncMap{"own": own, "theirs": theirs, "optional": optional, "proven": proven}
 
 // New reads and checks everything once and reports all faults together.
 func New(c Config) (*Pages, error) {
@@ -59,6 +61,9 @@ func New(c Config) (*Pages, error) {
 	}
 	if p.logger == nil {
 		p.logger = slog.New(slog.DiscardHandler)
+	}
+	p.failed = func(page string, cause error) {
+		p.logger.Error("a template of the branding folder failed, so the built-in page was shown", "page", page, "cause", cause)
 	}
 	if err := p.load(c.Pseudo); err != nil {
 		return nil, err // ours, so nothing of the installation's is at fault
@@ -96,14 +101,24 @@ func (p *Pages) load(withPseudo bool) (err error) {
 	return err
 }
 
-func parseBuilt() (map[string]*template.Template, error) {
+// Sources are the templates that an installation can replace, by page or part,
+// and what they define.
+func Sources() (map[string]string, error) {
 	sources := map[string]string{}
-	for _, name := range append(append([]string{}, names...), partials...) {
+	for _, name := range slices.Concat(names, partials) {
 		content, err := assets.ReadFile("assets/" + name + ".html")
 		if err != nil {
 			return nil, fmt.Errorf("read the templates: %w", err)
 		}
 		sources[name] = string(content)
+	}
+	return sources, nil
+}
+
+func parseBuilt() (map[string]*template.Template, error) {
+	sources, err := Sources()
+	if err != nil {
+		return nil, err
 	}
 	built := map[string]*template.Template{}
 	for _, name := range names {
@@ -119,7 +134,7 @@ func parseBuilt() (map[string]*template.Template, error) {
 // compose parses a page and the partials that it stands on.
 func compose(name string, sources map[string]string) (*template.Template, error) {
 	t := template.New(name).Funcs(functions)
-	for _, part := range append(append([]string{}, partials...), name) {
+	for _, part := range slices.Concat(partials, []string{name}) {
 		if _, err := t.New(part + ".html").Parse(sources[part]); err != nil {
 			return nil, fmt.Errorf("parse %s.html: %w", part, err)
 		}
@@ -136,7 +151,7 @@ func show[V view](p *Pages, w http.ResponseWriter, status int, v V, allowed poli
 	name := v.common().frame.page
 	body, err := render(p.overridden[name], p.built[name], clean(v))
 	if err != nil && body != nil {
-		p.logger.Error("a template of the branding folder failed, so the built-in page was shown", "page", name, "cause", err)
+		p.failed(name, err)
 	} else if err != nil {
 		panic("page: a template of ours does not fit its view: " + err.Error())
 	}
@@ -173,5 +188,5 @@ func execute(t *template.Template, v any) ([]byte, error) {
 	if err := t.ExecuteTemplate(&body, "layout.html", v); err != nil {
 		return nil, err
 	}
-	return body.Bytes(), nil
+	return append(bytes.TrimSpace(body.Bytes()), '\n'), nil
 }

@@ -97,6 +97,23 @@ func Samples(now time.Time) []Sample {
 		{"account", "empty", func(p *Pages, w http.ResponseWriter, r *http.Request) {
 			p.Account(w, r, 200, Account{Username: "ada", Flow: flow, Sessions: []AccountSession{{ID: "ses_1", Current: true, Since: now, LastSeen: now}}})
 		}},
+		{"account", "fault", func(p *Pages, w http.ResponseWriter, r *http.Request) {
+			v := sampleAccount(now, flow, scopes)
+			v.Notice, v.Fault = "", FaultExpired
+			p.Account(w, r, 400, v)
+		}},
+		{"password", "", func(p *Pages, w http.ResponseWriter, r *http.Request) {
+			p.Password(w, r, 200, Password{Flow: flow, Username: "ada"})
+		}},
+		{"password", "refused", func(p *Pages, w http.ResponseWriter, r *http.Request) {
+			p.Password(w, r, 400, Password{Flow: flow, Username: "ada", NewFault: "The password has 9 characters; it needs at least 15.", Differs: true})
+		}},
+		{"password", "denied", func(p *Pages, w http.ResponseWriter, r *http.Request) {
+			p.Password(w, r, 400, Password{Flow: flow, Username: "ada", Fault: FaultDenied})
+		}},
+		{"password", "done", func(p *Pages, w http.ResponseWriter, r *http.Request) {
+			p.Password(w, r, 200, Password{Flow: flow, Done: true, SignedIn: true})
+		}},
 		{"problem", "", problem(Problem{Status: 400, AppAtFault: true, Detail: "redirect_uri: https://orders.example.com/cb is not registered for client acme-orders. Registered addresses are compared character by character."})},
 		{"problem", "server", problem(Problem{Status: 500})},
 		{"problem", "not-found", problem(Problem{Status: 404})},

@@ -24,18 +24,10 @@ func showPlain(w http.ResponseWriter, status int, name string, view any) {
 	if err := templates.ExecuteTemplate(&body, name, view); err != nil {
 		panic("page: a template of ours does not fit its view: " + err.Error())
 	}
+	policy{}.set(w.Header())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(status)
 	w.Write(body.Bytes())
-}
-
-// Stylesheet serves /assets/gatehouse.css.
-func Stylesheet() http.Handler {
-	style, err := assets.ReadFile("assets/gatehouse.css")
-	if err != nil {
-		panic("page: the embedded stylesheet is gone: " + err.Error())
-	}
-	return serve("text/css; charset=utf-8", "public, max-age=300", style)
 }

@@ -2,6 +2,7 @@ package page
 
 import (
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -25,6 +26,8 @@ const (
 	FaultCross    Fault = "cross"     // a form that came from another site
 	FaultTarget   Fault = "target"    // the address to continue at cannot be used
 	FaultStep     Fault = "step"      // the step was already taken, as after going back
+	FaultPassword Fault = "password"  // the new password cannot be taken: the field says why
+	FaultChanged  Fault = "elsewhere" // the password was changed elsewhere in the same moment
 	FaultNoAccess Fault = "no-access" // the person may not use this app
 )
 
@@ -59,6 +62,10 @@ type Login struct {
 	Wait         time.Duration // with FaultTooMany and FaultBusy
 	Cancel       bool          // show the button back to App
 }
+
+// Mismatch tells whether what was typed is at fault, so that its fields are
+// marked.
+func (v Login) Mismatch() bool { return v.Fault == FaultDenied || v.Fault == FaultRequired }
 
 // Consent asks whether an app may have what it asks for. It posts flow,
 // decision (allow, deny) and, for each optional scope that is ticked, scope to
@@ -109,13 +116,21 @@ type DeviceDone struct {
 	Allowed bool
 }
 
-// Continue ends a flow: it sends the browser to Target by itself and shows a
-// link for browsers that do not follow. Target is an absolute URI that the
+// Continue ends a flow: it sends the browser to Target by itself, if that is a
+// web address, and shows a link. Target is an absolute URI that the
 // caller proved to be registered; one that could run code here is refused.
 type Continue struct {
 	Common
 	App    string
 	Target string `page:"raw"`
+}
+
+// Web tells whether the target is a web address. Browsers open another app only
+// when a person presses something, so only web addresses are gone to by
+// themselves.
+func (v Continue) Web() bool {
+	u, err := url.Parse(v.Target)
+	return err == nil && web(u)
 }
 
 // FormPost carries the answer to the app as a form (response_mode=form_post).

@@ -80,7 +80,7 @@ func (p *Parts) deliverOne(ctx context.Context, d iam.LogoutDelivery) error {
 	if p.now().Add(pause).After(d.Expires) {
 		return p.finishLogout(ctx, d, iam.EventLogoutGivenUp, failed.Error())
 	}
-	return p.Store.RetryLogout(ctx, d.ID, pause)
+	return p.Store.RetryLogout(ctx, d, pause)
 }
 
 // tellLogout posts the logout token. Each attempt signs a new one: a token that

@@ -146,10 +146,8 @@ func (p *Parts) routes(c Config) error {
 		c.Home = http.HandlerFunc(respond.NotFound)
 	}
 	mux.Handle("/", c.Home)
-	account := web.Account(p.Logins, c.Logger)
-	mux.Handle("/account/password", account)
-	mux.Handle("/.well-known/change-password", account)
 	mux.Handle("/setup", web.Setup(p.Setup, c.Logger))
+	mux.Handle("POST /csp-report", page.Reports(c.Logger, c.Now))
 	h := respond.Secure(respond.Host(c.Issuer, mux))
 	if len(c.Proxies) > 0 {
 		h = respond.Proxied(c.Proxies, h)

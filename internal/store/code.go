@@ -80,14 +80,17 @@ func (db *DB) makeGrant(ctx context.Context, tx *txn, r iam.Redemption) error {
 // older one, makes sure that it is still alive, and notes that the client was
 // reached through it.
 func (db *DB) joinSession(ctx context.Context, tx *txn, r iam.Redemption) error {
+	now := micros(db.now())
 	if r.Session != nil {
-		return insertSession(ctx, tx, *r.Session)
+		if err := insertSession(ctx, tx, *r.Session); err != nil {
+			return err
+		}
+		return noteApp(ctx, tx, r.Session.ID, r.Grant.ClientID, now)
 	}
 	within := cmp.Or(r.Within, r.Grant.SessionID)
 	if within == "" {
 		return nil
 	}
-	now := micros(db.now())
 	live, err := one(tx.ExecContext(ctx, `UPDATE sessions SET seen_at = $1 WHERE id = $2 AND user_id = $3 AND ended_at IS NULL AND idle_expires > $1 AND expires > $1`, now, within, r.Grant.UserID))
 	if err != nil {
 		return err
@@ -95,19 +98,24 @@ func (db *DB) joinSession(ctx context.Context, tx *txn, r iam.Redemption) error 
 	if !live {
 		return errRefused
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO session_apps (session_id, client_id, used_at) VALUES ($1, $2, $3)
-		ON CONFLICT (session_id, client_id) DO UPDATE SET used_at = excluded.used_at`, within, r.Grant.ClientID, now)
+	return noteApp(ctx, tx, within, r.Grant.ClientID, now)
+}
+
+// noteApp remembers whom to tell when the session ends.
+func noteApp(ctx context.Context, tx *txn, id iam.SessionID, client iam.ClientID, now any) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO session_apps (session_id, client_id, used_at) VALUES ($1, $2, $3)
+		ON CONFLICT (session_id, client_id) DO UPDATE SET used_at = excluded.used_at`, id, client, now)
 	return err
 }
 
 // consentHolds makes sure that what the user allowed was not taken back
 // between the question and the redemption (C10).
 func consentHolds(ctx context.Context, tx *txn, r iam.Redemption) error {
-	if !r.Consent {
+	if !r.Asked {
 		return nil
 	}
 	c, err := readConsent(ctx, tx, r.Grant.UserID, r.Grant.ClientID)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && !c.Covers(r.Grant.Scopes) {
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !c.Covers(r.Consent) {
 		return errRefused
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
@@ -32,12 +33,24 @@ func (db *DB) Consents(ctx context.Context, user iam.UserID) ([]iam.Consent, err
 	return collect(rows, err, func(r *sql.Rows) (iam.Consent, error) { return scanConsent(r) })
 }
 
-// GiveConsent writes what a user allows a client from now on: exactly scopes.
+// GiveConsent adds to what a user allows a client. What was allowed before is
+// read in the same transaction, so that a consent that is taken back meanwhile
+// does not come back with it.
 func (db *DB) GiveConsent(ctx context.Context, user iam.UserID, client iam.ClientID, scopes []string, event iam.Event) error {
 	return db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
 		now := micros(db.now())
-		_, err := tx.ExecContext(ctx, `INSERT INTO consents (user_id, client_id, scopes, since, at) VALUES ($1, $2, $3, $4, $4)
-			ON CONFLICT (user_id, client_id) DO UPDATE SET scopes = excluded.scopes, at = excluded.at`, user, client, text(scopes), now)
+		before, err := readConsent(ctx, tx, user, client)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		all := slices.Clone(before.Scopes)
+		for _, s := range scopes {
+			if !slices.Contains(all, s) {
+				all = append(all, s)
+			}
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO consents (user_id, client_id, scopes, since, at) VALUES ($1, $2, $3, $4, $4)
+			ON CONFLICT (user_id, client_id) DO UPDATE SET scopes = excluded.scopes, at = excluded.at`, user, client, text(all), now)
 		if err != nil {
 			return err
 		}
@@ -65,7 +78,16 @@ func (db *DB) RevokeConsent(ctx context.Context, user iam.UserID, client iam.Cli
 			return err
 		}
 		n, err := ended.RowsAffected()
-		if revoked = gone || n > 0; err != nil || !revoked {
+		if err != nil {
+			return err
+		}
+		// A device that was allowed and has not come back yet gets nothing either.
+		stopped, err := tx.ExecContext(ctx, `UPDATE devices SET state = $1 WHERE user_id = $2 AND client_id = $3 AND state = $4`, iam.DeviceDenied, user, client, iam.DeviceAllowed)
+		if err != nil {
+			return err
+		}
+		m, err := stopped.RowsAffected()
+		if revoked = gone || n+m > 0; err != nil || !revoked {
 			return err
 		}
 		return record(ctx, tx, now, []iam.Event{event})

@@ -213,10 +213,19 @@ func (db *DB) HasDueLogouts(ctx context.Context) (bool, error) {
 	return n > 0, err
 }
 
-// RetryLogout puts a delivery off.
-func (db *DB) RetryLogout(ctx context.Context, id string, pause time.Duration) error {
+// logoutRest is how long a client that failed to take one delivery is left
+// alone with its others.
+const logoutRest = 10 * time.Second
+
+// RetryLogout puts a delivery off, and for a little while all others of its
+// client: one that does not answer must not keep the other clients waiting.
+func (db *DB) RetryLogout(ctx context.Context, d iam.LogoutDelivery, pause time.Duration) error {
 	return db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		_, err := tx.ExecContext(ctx, `UPDATE logout_deliveries SET next_at = $1 WHERE id = $2`, micros(db.now().Add(pause)), id)
+		now := db.now()
+		if _, err := tx.ExecContext(ctx, `UPDATE logout_deliveries SET next_at = $1 WHERE id = $2`, micros(now.Add(pause)), d.ID); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE logout_deliveries SET next_at = $1 WHERE client_id = $2 AND next_at < $1`, micros(now.Add(min(pause, logoutRest))), d.ClientID)
 		return err
 	})
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/oauth"
@@ -63,6 +65,9 @@ func (q Question) Asks() []string {
 	return asks
 }
 
+// Allows are Asks in the names of a consent.
+func (q Question) Allows() []string { return iam.AllAllowed(q.API, q.Asks()) }
+
 // Examine reads a request and tells whether its client may ask it at all. It
 // is repeated at each step of a flow, because a client may change meanwhile
 // (C31). What it refuses is answered at the redirect URI.
@@ -84,8 +89,15 @@ func (s *Service) Examine(ctx context.Context, client iam.Client, r oauth.Author
 	if err != nil {
 		return Question{}, err
 	}
-	return Question{Client: client, Request: r, Standing: granted.Standing, API: granted.API}, nil
+	q := Question{Client: client, Request: r, Standing: granted.Standing, API: granted.API}
+	// Sealed for nobody: what is too large for a code is refused before anybody
+	// types a password for it (C10).
+	_, err = s.AnswerCode(q, longest, iam.User{ID: iam.NewUserID(), Epoch: math.MaxInt32})
+	return q, err
 }
+
+// longest is a session whose parts are as long as they get.
+var longest = iam.Session{ID: iam.NewSessionID(), AuthTime: time.Unix(1<<33, 0), ACR: iam.ACRPassword, AMR: []string{"pwd", "otp", "mfa", "hwk"}}
 
 // AnswerCode seals a code for a user who is signed in (C10). Whether the user
 // may be answered has been judged; the redemption repeats what can have changed.

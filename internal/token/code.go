@@ -1,6 +1,7 @@
 package token
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -85,17 +86,19 @@ func (s *Service) IssueCode(ctx context.Context, client iam.Client, login Login,
 // sealCode writes `v1.keyId.sealed`: the key id in the clear, so that any key
 // that is still around can open it.
 func (s *Service) sealCode(c code) (string, error) {
-	plaintext, err := json.Marshal(c)
-	if err != nil {
+	var plaintext bytes.Buffer
+	encoder := json.NewEncoder(&plaintext)
+	encoder.SetEscapeHTML(false) // a nonce of "<<<" is as long as it looks
+	if err := encoder.Encode(c); err != nil {
 		return "", fmt.Errorf("seal code: %w", err)
 	}
-	id, sealed, err := s.sealer.SealCode(plaintext)
+	id, sealed, err := s.sealer.SealCode(plaintext.Bytes())
 	if err != nil {
 		return "", fmt.Errorf("seal code: %w", err)
 	}
 	raw := "v1." + string(id) + "." + base64.RawURLEncoding.EncodeToString(sealed)
 	if len(raw) > maxCodeBytes {
-		return "", oauth.InvalidScope("The scopes asked for are too long.")
+		return "", oauth.InvalidRequest("The request is too large: scope, nonce, claims, resource and redirect_uri must fit in a code of %d bytes.", maxCodeBytes)
 	}
 	return raw, nil
 }
@@ -154,11 +157,7 @@ func (s *Service) Redeem(ctx context.Context, client iam.Client, r oauth.TokenRe
 	if err != nil {
 		return oauth.TokenResponse{}, err
 	}
-	asked := iam.Asked{Scopes: c.Scopes, Granted: true, Resource: c.Resource}
-	if r.Resource != "" {
-		asked.Resource = r.Resource
-	}
-	granted, err := s.decide(ctx, client, user.Roles, asked)
+	granted, err := s.decideFor(ctx, client, user.Roles, iam.Asked{Scopes: c.Scopes, Granted: true, Resource: c.Resource}, r.Resource)
 	if err != nil {
 		return oauth.TokenResponse{}, err
 	}
@@ -173,7 +172,7 @@ func (s *Service) Redeem(ctx context.Context, client iam.Client, r oauth.TokenRe
 func (s *Service) redeem(ctx context.Context, a access, c code, session *iam.Session) (oauth.TokenResponse, error) {
 	redemption := iam.Redemption{
 		Code: c.ID, CodeExpires: time.Unix(c.Expires, 0), Grant: a.grant, Session: session,
-		UserEpoch: c.UserEpoch, ClientEpoch: c.ClientEpoch, Within: c.Session, Consent: c.Consent, Event: a.event(iam.EventCodeRedeemed),
+		UserEpoch: c.UserEpoch, ClientEpoch: c.ClientEpoch, Within: c.Session, Asked: c.Consent, Consent: iam.AllAllowed(a.granted.API, c.Scopes), Event: a.event(iam.EventCodeRedeemed),
 	}
 	outcome, err := s.grants.RedeemCode(ctx, redemption)
 	if err != nil && ctx.Err() == nil {

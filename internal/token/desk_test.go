@@ -537,7 +537,7 @@ func TestC10TheFormOfACode(t *testing.T) {
 	must(t, d.db.CreateAPI(ctx, iam.API{Name: "wordy", Audience: "https://wordy.example.com", Algorithm: "ES256", Scopes: defined}))
 	d.portal.Scopes = append(d.portal.Scopes, scopes...)
 	var refusal *oauth.Error
-	if long, err := issue(scopes...); !errors.As(err, &refusal) || refusal.Code != oauth.CodeInvalidScope {
+	if long, err := issue(scopes...); !errors.As(err, &refusal) || refusal.Code != oauth.CodeInvalidRequest {
 		t.Errorf("a code of %d bytes was issued: %v", len(long), err)
 	}
 }

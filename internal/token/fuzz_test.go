@@ -44,7 +44,7 @@ func check(t testing.TB, err error) {
 func refused(t *testing.T, err error) {
 	t.Helper()
 	var refusal *oauth.Error
-	if !errors.As(err, &refusal) || refusal.Code != "invalid_grant" && refusal.Code != "invalid_scope" {
+	if !errors.As(err, &refusal) || refusal.Code != "invalid_grant" && refusal.Code != "invalid_request" {
 		t.Fatalf("a refusal without its code: %v", err)
 	}
 }

@@ -17,9 +17,8 @@ import (
 // Types of the tokens that are no access tokens. Each acceptor wants one of
 // them and no other (RFC 8725 §3.11).
 const (
-	idType      = "jwt"
-	logoutType  = "logout+jwt"
-	handoffType = "handoff+jwt"
+	idType     = "jwt"
+	logoutType = "logout+jwt"
 )
 
 // idTokenLife is how long an ID token may be presented. Clients read it once,
@@ -101,7 +100,9 @@ func (s *Service) ReadHint(raw string) (Hint, error) {
 	if err != nil {
 		return Hint{}, errHint.Because(err)
 	}
-	if t.Type() != idType || claims.Issuer != s.issuer || len(claims.Audience) != 1 || claims.Subject == "" {
+	// The type says most of it; at_hash is in each ID token of ours and client_id
+	// in none (RFC 8725 §3.12).
+	if t.Type() != idType || claims.Issuer != s.issuer || len(claims.Audience) != 1 || claims.Subject == "" || !claims.Has("at_hash") || claims.Has("client_id") {
 		return Hint{}, errHint.Because(errors.New("signed by us, and not an ID token"))
 	}
 	sid, err := claims.String("sid")

@@ -79,11 +79,11 @@ func (s *Service) Pull(ctx context.Context, w oauth.Where) (oauth.Form, error) {
 	if err != nil {
 		return oauth.Form{}, fmt.Errorf("take pushed request: %w", err)
 	}
-	form, err := oauth.ParseForm(request + "&client_id=" + w.ClientID)
+	form, err := oauth.ParseForm(request)
 	if err != nil {
 		return oauth.Form{}, fmt.Errorf("read pushed request: %w", err)
 	}
-	return form, nil
+	return form.With("client_id", w.ClientID), nil
 }
 
 func digest(id string) string {

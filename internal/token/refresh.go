@@ -134,16 +134,13 @@ func (s *Service) prepareTurn(ctx context.Context, proven iam.Client, presented 
 		return access{}, err
 	}
 	asked := iam.Asked{Scopes: grant.Scopes, Granted: true, Resource: grant.Resource}
-	if r.Resource != "" {
-		asked.Resource = r.Resource
-	}
 	if len(r.Scopes) > 0 {
 		if slices.ContainsFunc(r.Scopes, func(s string) bool { return !slices.Contains(grant.Scopes, s) }) {
 			return access{}, oauth.InvalidScope("A refresh may ask for less than the login was granted, never for more.")
 		}
 		asked.Scopes = r.Scopes
 	}
-	granted, err := s.decide(ctx, client, user.Roles, asked)
+	granted, err := s.decideFor(ctx, client, user.Roles, asked, r.Resource)
 	if err != nil {
 		return access{}, err
 	}

@@ -27,6 +27,7 @@ type grants interface {
 	Grant(ctx context.Context, id iam.GrantID) (iam.Grant, error)
 	Session(ctx context.Context, id iam.SessionID) (iam.Session, error)
 	RedeemDevice(ctx context.Context, redemption iam.DeviceRedemption) (iam.RedeemOutcome, error)
+	handoffs
 }
 
 // requests are what clients leave with us in advance (C31).
@@ -120,6 +121,24 @@ func (s *Service) decide(ctx context.Context, client iam.Client, roles []string,
 		return iam.Granted{}, refuse(denied)
 	}
 	return granted, err
+}
+
+// decideFor is decide of a grant for a resource that the token request names.
+// A client that users are asked about gets tokens for the API that they saw.
+func (s *Service) decideFor(ctx context.Context, client iam.Client, roles []string, asked iam.Asked, resource string) (iam.Granted, error) {
+	if resource != "" && client.NeedsConsent() {
+		seen, err := s.decide(ctx, client, roles, asked)
+		if err != nil {
+			return iam.Granted{}, err
+		}
+		if seen.Audience != resource {
+			return iam.Granted{}, oauth.InvalidTarget("The user was asked about %s. Ask for another API with an authorization request of its own.", seen.Audience)
+		}
+	}
+	if resource != "" {
+		asked.Resource = resource
+	}
+	return s.decide(ctx, client, roles, asked)
 }
 
 func named(all []iam.Role, names []string) []iam.Role {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
@@ -30,7 +31,7 @@ func (h *handler) showAccount(w http.ResponseWriter, r *http.Request, visit logi
 	if err != nil {
 		return err
 	}
-	view := page.Account{Username: visit.User.Username, Name: visit.User.Name, Flow: sealed, Notice: notice}
+	view := page.Account{Username: visit.User.Username, Name: visit.User.Name, Flow: sealed, Notice: notice, Password: true}
 	if view.Apps, err = h.accountApps(r, visit.User.ID); err != nil {
 		return err
 	}
@@ -66,19 +67,16 @@ func (h *handler) accountApps(r *http.Request, user iam.UserID) ([]page.AccountA
 	}
 	for _, c := range consents {
 		app := at(c.ClientID)
-		app.Since, app.Scopes = c.Since, described(apis, app.Scopes, c.Scopes)
+		app.Since, app.Scopes = c.Since, allowed(apis, c.Scopes)
 	}
 	for _, g := range grants {
 		app := at(g.ClientID)
 		if app.Since.IsZero() || g.CreatedAt.Before(app.Since) {
 			app.Since = g.CreatedAt
 		}
-		for _, used := range []iam.Grant{g} {
-			if used.RotatedAt.After(app.LastUsed) {
-				app.LastUsed = used.RotatedAt
-			}
-			if used.CreatedAt.After(app.LastUsed) {
-				app.LastUsed = used.CreatedAt
+		for _, used := range []time.Time{g.CreatedAt, g.RotatedAt} {
+			if used.After(app.LastUsed) {
+				app.LastUsed = used
 			}
 		}
 		app.Scopes = described(apis, app.Scopes, g.Scopes)
@@ -95,6 +93,21 @@ func (h *handler) accountApps(r *http.Request, user iam.UserID) ([]page.AccountA
 		apps = append(apps, *byClient[id])
 	}
 	return apps, nil
+}
+
+// allowed are the scopes of a consent, each in the words of its own API.
+func allowed(apis []iam.API, scopes []string) []page.ConsentScope {
+	var list []page.ConsentScope
+	for _, s := range scopes {
+		name, scope := iam.AllowedScope(s)
+		i := slices.IndexFunc(apis, func(a iam.API) bool { return a.Name == name })
+		if i < 0 {
+			list = append(list, page.ConsentScope{Name: scope})
+			continue
+		}
+		list = append(list, sentences(apis[i], []string{scope})...)
+	}
+	return list
 }
 
 // described adds scopes that are not in the list yet, in the API's words.

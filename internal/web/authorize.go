@@ -4,13 +4,13 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
 	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 	"github.com/gatehouse-auth/gatehouse/internal/oidc"
 	"github.com/gatehouse-auth/gatehouse/internal/page"
+	"github.com/gatehouse-auth/gatehouse/internal/respond"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
@@ -22,28 +22,50 @@ func (h *handler) authorize(w http.ResponseWriter, r *http.Request) error {
 	where := oauth.ParseWhere(form)
 	pushed := where.RequestURI != ""
 	if pushed && fault == nil {
-		var err error
-		if form, err = h.Tokens.Pull(r.Context(), where); err != nil {
-			return atFault(err)
+		pulled, err := h.Tokens.Pull(r.Context(), where)
+		if !errors.As(err, &fault) && err != nil {
+			return err
 		}
-		where = oauth.ParseWhere(form)
+		if fault == nil {
+			form, where = pulled, oauth.ParseWhere(pulled)
+		}
 	}
 	client, err := h.Tokens.Destination(r.Context(), where)
 	if err != nil {
-		return atFault(err)
+		return atFault(err, fault)
 	}
 	to := destination{client: client, redirectURI: where.RedirectURI, mode: where.Mode, state: where.State}
 	if fault != nil {
 		return h.refuse(w, r, to, fault)
 	}
 	if client.RequirePAR && !pushed {
-		return h.refuse(w, r, to, oauth.InvalidRequest("This client must push its requests to the PAR endpoint first (RFC 9126)."))
+		return h.refuse(w, r, to, errUnpushed)
 	}
 	request, err := oauth.ParseAuthorize(form)
 	if err != nil {
 		return h.refuse(w, r, to, err)
 	}
-	question, err := h.Tokens.Examine(r.Context(), client, request)
+	err = h.begin(w, r, to, request, pushed)
+	if err != nil && request.Asks("none") {
+		// Nobody looks at a page of this request: also our own trouble is for the
+		// client to hear (RFC 6749 §4.1.2.1).
+		h.Logger.Error("authorization failed", "client_id", client.ID, "request_id", respond.RequestID(r.Context()), "cause", err)
+		return h.answer(w, r, to, oauth.AuthorizeAnswer{Err: trouble(err)})
+	}
+	return err
+}
+
+// trouble is how a client hears that something is wrong on our side.
+func trouble(err error) *oauth.Error {
+	if errors.Is(err, iam.ErrUnavailable) {
+		return oauth.Refuse(oauth.CodeTemporarilyUnavailable, "The database cannot be used now. Try again in a moment.")
+	}
+	return oauth.Refuse(oauth.CodeServerError, "Something went wrong on our side.")
+}
+
+// begin takes a request whose form and destination are good to its first step.
+func (h *handler) begin(w http.ResponseWriter, r *http.Request, to destination, request oauth.AuthorizeRequest, pushed bool) error {
+	question, err := h.Tokens.Examine(r.Context(), to.client, request)
 	if err != nil {
 		return h.refuse(w, r, to, err)
 	}
@@ -51,16 +73,28 @@ func (h *handler) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	f := flow{Kind: flowAuthorize, Request: &question.Request, Since: h.Now().UnixMicro()}
+	f := flow{Kind: flowAuthorize, Request: &question.Request, Pushed: pushed, Since: h.Now().UnixMicro()}
+	if err := f.fits(); err != nil {
+		return h.refuse(w, r, to, err)
+	}
 	return h.advance(w, r, to, f, question, visit)
 }
 
-// atFault explains a request that cannot be answered at a redirect URI.
-func atFault(err error) error {
+var errUnpushed = oauth.InvalidRequest("This client must push its requests to the PAR endpoint first (RFC 9126).")
+
+// atFault explains a request that cannot be answered at a redirect URI: why
+// not, and the fault that the client would have been told of, if there is one.
+func atFault(err error, told ...*oauth.Error) error {
 	var refusal *oauth.Error
 	switch {
 	case errors.Is(err, token.ErrNowhere):
-		return &problem{status: http.StatusBadRequest, app: true, fault: page.FaultApp, detail: err.Error()}
+		detail := err.Error()
+		for _, fault := range told {
+			if fault != nil {
+				detail += ". " + fault.Code + ": " + fault.Description
+			}
+		}
+		return &problem{status: http.StatusBadRequest, app: true, fault: page.FaultApp, detail: detail}
 	case errors.As(err, &refusal):
 		return &problem{status: http.StatusBadRequest, app: true, fault: page.FaultApp, detail: refusal.Code + ": " + refusal.Description, cause: err}
 	}
@@ -98,7 +132,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, to destination,
 	a.State = to.state
 	w.Header().Set("Cache-Control", "no-store")
 	switch {
-	case to.mode == oauth.ModeFormPost && !privateUse(to.redirectURI):
+	case to.mode == oauth.ModeFormPost:
 		h.Pages.FormPost(w, r, http.StatusOK, page.FormPost{Common: to.common, App: nameOf(to.client), Action: to.redirectURI, Fields: a.Fields(h.Issuer)})
 	case to.posted:
 		h.Pages.Continue(w, r, http.StatusOK, page.Continue{Common: to.common, App: nameOf(to.client), Target: a.URL(to.redirectURI, h.Issuer)})
@@ -128,7 +162,7 @@ func (h *handler) advance(w http.ResponseWriter, r *http.Request, to destination
 	if f.Denied {
 		return h.answer(w, r, to, oauth.AuthorizeAnswer{Err: oauth.Refuse(oauth.CodeAccessDenied, "The user refused.")})
 	}
-	standing := oidc.Standing{Client: q.Client, Session: visit.Session, Asks: q.Asks(), Since: f.since(), Now: h.Now()}
+	standing := oidc.Standing{Client: q.Client, Session: visit.Session, Asks: q.Allows(), Since: f.since(), Now: h.Now()}
 	if visit.SignedIn() {
 		var err error
 		if standing.Consent, err = h.Records.Consent(r.Context(), visit.User.ID, q.Client.ID); err != nil {
@@ -136,6 +170,11 @@ func (h *handler) advance(w http.ResponseWriter, r *http.Request, to destination
 		}
 	}
 	step, reason, refusal := oidc.Next(q.Request, standing)
+	if f.Pushed && !to.posted && (step == oidc.StepLogin || step == oidc.StepConsent) {
+		// A pushed request is good once. The page gets an address of its own, so
+		// that loading it again does not lose the request (RFC 9126 §4).
+		return h.goOn(w, r, f)
+	}
 	switch step {
 	case oidc.StepLogin:
 		return h.showLogin(w, r, http.StatusOK, f, page.Login{App: nameOf(q.Client), AppHost: hostOf(q.Request.RedirectURI), Username: q.Request.LoginHint, Why: why(reason), Cancel: true})
@@ -176,7 +215,10 @@ func (h *handler) again(r *http.Request, f flow) (destination, token.Question, e
 		return destination{}, token.Question{}, atFault(err)
 	}
 	to := destinationOf(client, *f.Request)
-	to.posted = true
+	to.posted, to.common = true, page.Common{Locales: f.locales()}
+	if client.RequirePAR && !f.Pushed {
+		return to, token.Question{}, errUnpushed
+	}
 	q, err := h.Tokens.Examine(r.Context(), client, *f.Request)
 	return to, q, err
 }
@@ -192,8 +234,13 @@ func (h *handler) resume(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if fault == page.FaultCookies {
+	switch fault {
+	case page.FaultCookies:
 		return &problem{status: http.StatusBadRequest, fault: fault, cause: errors.New("the flow belongs to another browser")}
+	case page.FaultExpired:
+		// An address from yesterday's history is a new request: what was said or
+		// typed for the old one does not count for it.
+		f.Since, f.Denied = h.Now().UnixMicro(), false
 	}
 	visit, err := h.visit(r)
 	if err != nil {
@@ -210,8 +257,14 @@ func (h *handler) resume(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, "/inspect", http.StatusSeeOther)
 		return nil
+	case flowPassword:
+		w.Header().Set("Cache-Control", "no-store")
+		http.Redirect(w, r, "/account/password", http.StatusSeeOther)
+		return nil
 	case flowLogout:
 		return h.showLogout(w, r, f, visit)
+	case flowHandoff:
+		return h.handOver(w, r, f, visit, true)
 	}
 	to, q, err := h.again(r, f)
 	if err != nil {
@@ -229,8 +282,9 @@ func (h *handler) language(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if tag := form.Get("language"); slices.Contains(page.Languages, tag) {
-		http.SetCookie(w, &http.Cookie{Name: page.Cookie, Value: tag, Path: "/", Secure: h.cookies.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: 365 * 24 * 3600})
+	if chosen, err := page.LanguageCookie(form.Get("language")); err == nil {
+		chosen.Secure = h.cookies.secure
+		http.SetCookie(w, chosen)
 	}
 	f, fault, err := h.open(r, form.Get("flow"))
 	if err != nil || fault == page.FaultCookies {

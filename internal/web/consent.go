@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
@@ -13,7 +14,7 @@ import (
 )
 
 func (h *handler) showConsent(w http.ResponseWriter, r *http.Request, f flow, q token.Question, visit login.Visit) error {
-	f.User = visit.User.ID
+	f.User, f.Shown = visit.User.ID, shown(q)
 	sealed, err := h.seal(w, r, f)
 	if err != nil {
 		return err
@@ -23,6 +24,11 @@ func (h *handler) showConsent(w http.ResponseWriter, r *http.Request, f flow, q 
 		Scopes: sentences(q.API, q.Asks()), API: q.API.Name, Native: q.Client.Impersonable(f.Request.RedirectURI),
 	})
 	return nil
+}
+
+// shown is what the page of a question asks for, as a digest.
+func shown(q token.Question) string {
+	return hashOf(strings.Join(append(q.Asks(), q.API.Audience, nameOf(q.Client)), " "))
 }
 
 // sentences says what scopes mean: the API's own words for its scopes.
@@ -56,27 +62,18 @@ func (h *handler) consent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if fault != "" || !visit.SignedIn() || visit.User.ID != f.User {
-		// Too old, another browser, or another user than the one who saw it: ask anew.
+	if fault != "" || !visit.SignedIn() || visit.User.ID != f.User || f.Shown != shown(q) {
+		// Too old, another browser, another user than the one who saw it, or more
+		// than was seen: ask anew.
 		return h.advance(w, r, to, f, q, visit)
 	}
 	if form.Get("decision") != "allow" {
 		f.Denied = true
 		return h.goOn(w, r, f)
 	}
-	before, err := h.Records.Consent(r.Context(), visit.User.ID, q.Client.ID)
-	if err != nil {
-		return err
-	}
-	scopes := q.Asks()
-	for _, s := range before.Scopes {
-		if !slices.Contains(scopes, s) {
-			scopes = append(scopes, s)
-		}
-	}
 	event := iam.Event{ID: iam.NewEventID(), Kind: iam.EventConsentGiven, Actor: string(visit.User.ID), UserID: visit.User.ID, ClientID: q.Client.ID,
 		Detail: map[string]string{"scope": oauth.JoinScope(q.Asks())}}
-	if err := h.Records.GiveConsent(r.Context(), visit.User.ID, q.Client.ID, scopes, event); err != nil {
+	if err := h.Records.GiveConsent(r.Context(), visit.User.ID, q.Client.ID, q.Allows(), event); err != nil {
 		return fmt.Errorf("give consent: %w", err)
 	}
 	return h.goOn(w, r, f)

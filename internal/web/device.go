@@ -75,7 +75,9 @@ func (h *handler) deviceCode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	guess.Succeed()
+	// Given back and not forgiven: whoever has a device of their own could
+	// otherwise clear the count of their guesses with its code.
+	guess.Refund()
 	f.UserCode, f.User, f.Client = d.UserCode, visit.User.ID, client.ID
 	sealed, err := h.seal(w, r, f)
 	if err != nil {

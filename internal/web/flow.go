@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
@@ -25,6 +26,8 @@ const (
 	flowAccount   = "account"
 	flowLogout    = "logout"
 	flowInspect   = "inspect"
+	flowHandoff   = "handoff"
+	flowPassword  = "password"
 )
 
 // flow is what a browser is in the middle of. It travels sealed through the
@@ -32,15 +35,19 @@ const (
 type flow struct {
 	Kind    string                  `json:"k"`
 	Request *oauth.AuthorizeRequest `json:"r,omitempty"`
-	Since   int64                   `json:"t"`           // when the request came, microseconds
-	Sealed  int64                   `json:"s"`           // when this page was made, microseconds
-	Browser string                  `json:"b"`           // hash of the browser's own cookie
-	User    iam.UserID              `json:"u,omitempty"` // whom the page was shown to
+	Since   int64                   `json:"t"`            // when the request came, microseconds
+	Sealed  int64                   `json:"s"`            // when this page was made, microseconds
+	Browser string                  `json:"b"`            // hash of the browser's own cookie
+	Pushed  bool                    `json:"p,omitempty"`  // the request came by way of PAR
+	User    iam.UserID              `json:"u,omitempty"`  // whom the page was shown to
+	Shown   string                  `json:"sh,omitempty"` // digest of what the consent page listed
 	Denied  bool                    `json:"d,omitempty"`
 	Chosen  bool                    `json:"l,omitempty"` // the person chose the language: ui_locales have been heard
 	// Of the device flow.
 	UserCode string `json:"uc,omitempty"`
-	// Of a logout.
+	// Of a hand-off.
+	NonceHash string `json:"nh,omitempty"`
+	// Of a logout or a hand-off.
 	Client iam.ClientID `json:"c,omitempty"`
 	Target string       `json:"to,omitempty"`
 }
@@ -68,9 +75,9 @@ func (h *handler) seal(w http.ResponseWriter, r *http.Request, f flow) (string, 
 }
 
 func (h *handler) sealAs(f flow) (string, error) {
-	plaintext, err := json.Marshal(f)
+	plaintext, err := f.encode()
 	if err != nil {
-		return "", fmt.Errorf("seal flow: %w", err)
+		return "", err
 	}
 	id, sealed, err := h.Forms.SealForm(sealKind, plaintext)
 	if err != nil {
@@ -79,8 +86,32 @@ func (h *handler) sealAs(f flow) (string, error) {
 	return "v1." + string(id) + "." + base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
-// maxFlowBytes bounds what is opened at all.
-const maxFlowBytes = 16 << 10
+func (f flow) encode() ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false) // a state of "<<<" is as long as it looks
+	if err := encoder.Encode(f); err != nil {
+		return nil, fmt.Errorf("seal flow: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// maxFlowBytes bounds what is opened at all; it fits in a query of ours. What
+// a request may fill of it leaves room for what the steps add.
+const (
+	maxFlowBytes    = 8 << 10
+	maxRequestBytes = maxFlowBytes*3/4 - 512
+)
+
+// fits refuses a request that could not be carried through the browser, before
+// anybody types a password for it.
+func (f flow) fits() error {
+	plaintext, err := f.encode()
+	if err == nil && len(plaintext) > maxRequestBytes {
+		err = oauth.InvalidRequest("The request has more than %d bytes of scope, state, nonce, hints and claims together.", maxRequestBytes)
+	}
+	return err
+}
 
 // open reads a flow that a page sent back. fault says what keeps its form from
 // being taken although the flow is ours: the page is then shown again.

@@ -206,7 +206,8 @@ func (b *browser) follow(p page) page {
 	return b.get(to)
 }
 
-var refreshPattern = regexp.MustCompile(`http-equiv="refresh" content="[0-9]+; ?url=([^"]+)"`)
+// The page goes on by itself, or for an app with a scheme of its own by a button.
+var refreshPattern = regexp.MustCompile(`(?:http-equiv="refresh" content="[0-9]+; ?url=|class="button primary" href=")([^"]+)"`)
 
 // sent is the address that an answer sends the browser to, by redirect or by a
 // page (C30).

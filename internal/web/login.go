@@ -24,7 +24,7 @@ func (h *handler) showLogin(w http.ResponseWriter, r *http.Request, status int, 
 // login takes username and password. Whatever is wrong, the page comes again
 // with the request intact and the username kept.
 func (h *handler) login(w http.ResponseWriter, r *http.Request) error {
-	form, f, fault, err := h.posted(w, r, flowAuthorize, flowDevice, flowAccount, flowInspect)
+	form, f, fault, err := h.posted(w, r, flowAuthorize, flowDevice, flowAccount, flowHandoff, flowInspect)
 	if err != nil {
 		return err
 	}
@@ -40,6 +40,13 @@ func (h *handler) login(w http.ResponseWriter, r *http.Request) error {
 		}
 		clientID = q.Client.ID
 		view.App, view.AppHost, view.Cancel = nameOf(q.Client), hostOf(f.Request.RedirectURI), true
+	}
+	if f.Kind == flowHandoff {
+		client, err := h.Tokens.HandoffClient(r.Context(), f.Client)
+		if err != nil {
+			return atFault(err)
+		}
+		clientID, view.App, view.AppHost = client.ID, nameOf(client), hostOf(client.Handoff.URL)
 	}
 	if fault != "" {
 		return h.showLogin(w, r, http.StatusBadRequest, f, view)

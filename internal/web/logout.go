@@ -91,8 +91,11 @@ func afterLogout(form oauth.Form, client iam.Client) (string, error) {
 		return "", atFault(oauth.InvalidRequest("The post_logout_redirect_uri %q is not registered for client %q.", iam.Printable(uri, 256), client.ID))
 	}
 	state := form.Get("state")
-	if state == "" {
+	switch {
+	case state == "":
 		return uri, nil
+	case len(state) > oauth.MaxState:
+		return "", atFault(oauth.InvalidRequest("The parameter \"state\" has more than %d bytes.", oauth.MaxState))
 	}
 	separator := "?"
 	if strings.Contains(uri, "?") {

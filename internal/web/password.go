@@ -1,9 +1,7 @@
 package web
 
 import (
-	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -13,82 +11,82 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/respond"
 )
 
-// passwordChanger decides; *login.Service does it.
-type passwordChanger interface {
-	ChangePassword(ctx context.Context, a login.Attempt, next string) error
-}
-
-// maxAccountBytes bounds the form.
-const maxAccountBytes = 8 << 10
-
 // busyWait is what a client is told to wait when all hashing slots are taken.
 const busyWait = 2 * time.Second
 
-// Account is what people do with their own account: /account/password, and the
-// address at which password managers look for it.
-func Account(changer passwordChanger, logger *slog.Logger) http.Handler {
-	h := accountPage{changer: changer, logger: logger}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /account/password", func(w http.ResponseWriter, _ *http.Request) {
-		page.ShowPassword(w, http.StatusOK, page.Password{})
-	})
-	mux.HandleFunc("POST /account/password", h.change)
-	mux.Handle("GET /.well-known/change-password", http.RedirectHandler("/account/password", http.StatusFound))
-	return http.NewCrossOriginProtection().Handler(mux)
-}
-
-type accountPage struct {
-	changer passwordChanger
-	logger  *slog.Logger
-}
-
-func (h accountPage) change(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxAccountBytes)
-	if err := r.ParseForm(); err != nil {
-		page.ShowPassword(w, http.StatusBadRequest, page.Password{Fault: "The form could not be read. Try again."})
-		return
-	}
-	view := page.Password{Username: r.PostForm.Get("username")}
-	next := r.PostForm.Get("new-password")
-	if next != r.PostForm.Get("new-password-again") {
-		view.AgainFault = "This is not the same as the new password above. Type both again."
-		page.ShowPassword(w, http.StatusBadRequest, view)
-		return
-	}
-	attempt := login.Attempt{Username: view.Username, Password: r.PostForm.Get("current-password"), Address: respond.Address(r)}
-	h.answer(w, r, view, h.changer.ChangePassword(r.Context(), attempt, next))
-}
-
-// answer shows the outcome. A refusal of the login is one, whatever its reason.
-func (h accountPage) answer(w http.ResponseWriter, r *http.Request, view page.Password, err error) {
-	status := http.StatusBadRequest
-	var throttled *login.Throttled
-	var invalid *iam.Invalid
-	switch {
-	case err == nil:
-		view, status = page.Password{Done: true}, http.StatusOK
-	case errors.As(err, &throttled):
-		respond.RetryAfter(w, throttled.Wait)
-		view.Fault, status = throttled.Sentence(), http.StatusTooManyRequests
-	case errors.Is(err, login.ErrDenied):
-		view.CurrentFault = "That username and password don't match."
-	case errors.As(err, &invalid):
-		view.NewFault = invalid.Error()
-	case errors.Is(err, login.ErrBusy):
-		respond.RetryAfter(w, busyWait)
-		view.Fault, status = "Too many logins at once. Nothing was changed. Try again in a moment.", http.StatusServiceUnavailable
-	case errors.Is(err, iam.ErrConflict):
-		view.Fault, status = "The password was changed elsewhere in the same moment. Nothing was changed here. Try again with the password that is valid now.", http.StatusConflict
-	default:
-		respond.Error(w, r, h.logger, err)
-		return
-	}
+// password is the form that changes a password. Nobody needs to be signed in:
+// who knows the current password may change it.
+func (h *handler) password(w http.ResponseWriter, r *http.Request) error {
+	visit, err := h.visit(r)
 	if err != nil {
-		cause := err.Error()
-		if invalid != nil {
-			cause = "the new password is not allowed" // why may tell a part of it
-		}
-		h.logger.Info("password change refused", "cause", cause, "address", respond.Address(r).String(), "request_id", respond.RequestID(r.Context()))
+		return err
 	}
-	page.ShowPassword(w, status, view)
+	return h.showPassword(w, r, http.StatusOK, page.Password{Username: visit.User.Username})
+}
+
+func (h *handler) showPassword(w http.ResponseWriter, r *http.Request, status int, v page.Password) error {
+	sealed, err := h.seal(w, r, flow{Kind: flowPassword, Since: h.Now().UnixMicro()})
+	if err != nil {
+		return err
+	}
+	v.Flow = sealed
+	h.Pages.Password(w, r, status, v)
+	return nil
+}
+
+// changePassword ends every session and grant of the user (C14). The browser
+// that did it gets a new session if it had one.
+func (h *handler) changePassword(w http.ResponseWriter, r *http.Request) error {
+	form, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	view, next := page.Password{Username: form.Get("username")}, form.Get("new-password")
+	if next != form.Get("new-password-again") {
+		view.Differs = true
+		return h.showPassword(w, r, http.StatusBadRequest, view)
+	}
+	visit, err := h.visit(r)
+	if err != nil {
+		return err
+	}
+	attempt := login.Attempt{Username: view.Username, Password: form.Get("current-password"), Address: respond.Address(r)}
+	if err := h.Logins.ChangePassword(r.Context(), attempt, next); err != nil {
+		return h.passwordFault(w, r, view, err)
+	}
+	own, err := iam.CanonicalUsername(view.Username)
+	view = page.Password{Done: true}
+	if err == nil && visit.SignedIn() && visit.User.Username == own {
+		cookie, err := h.Sessions.Again(r.Context(), visit, r.UserAgent())
+		if err != nil {
+			return err
+		}
+		h.cookies.set(w, h.cookies.session, cookie)
+		view.SignedIn = true
+	}
+	return h.showPassword(w, r, http.StatusOK, view)
+}
+
+// passwordFault shows the form again. A refusal of the login is one, whatever
+// its reason.
+func (h *handler) passwordFault(w http.ResponseWriter, r *http.Request, view page.Password, err error) error {
+	cause := err.Error()
+	var invalid *iam.Invalid
+	status, fault, wait := loginFault(err)
+	switch {
+	case errors.As(err, &invalid):
+		// Why it is not allowed may tell a part of it, so the log does not say it.
+		status, view.NewFault, cause = http.StatusBadRequest, invalid.Error(), "the new password is not allowed"
+	case errors.Is(err, iam.ErrConflict):
+		status, view.Fault = http.StatusConflict, page.FaultChanged
+	case fault == "":
+		return err
+	default:
+		view.Fault, view.Wait = fault, wait
+	}
+	if wait > 0 {
+		respond.RetryAfter(w, wait)
+	}
+	h.Logger.Info("password change refused", "cause", cause, "address", respond.Address(r).String(), "request_id", respond.RequestID(r.Context()))
+	return h.showPassword(w, r, status, view)
 }

@@ -3,13 +3,14 @@ package web
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
+	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 	"github.com/gatehouse-auth/gatehouse/internal/page"
 	"github.com/gatehouse-auth/gatehouse/internal/respond"
 	"github.com/gatehouse-auth/gatehouse/internal/throttle"
@@ -30,6 +31,12 @@ type records interface {
 	APIs(ctx context.Context) ([]iam.API, error)
 }
 
+// logins decides about passwords; *login.Service does it.
+type logins interface {
+	Password(ctx context.Context, a login.Attempt) (login.Login, error)
+	ChangePassword(ctx context.Context, a login.Attempt, next string) error
+}
+
 // forms seals what a browser carries from one page to the next.
 type forms interface {
 	SealForm(kind string, plaintext []byte) (iam.KeyID, []byte, error)
@@ -41,7 +48,7 @@ type Config struct {
 	Issuer   string
 	Pages    *page.Pages
 	Tokens   *token.Service
-	Logins   *login.Service
+	Logins   logins
 	Sessions *login.Sessions
 	Records  records
 	Forms    forms
@@ -78,30 +85,38 @@ func SignOn(mux *http.ServeMux, c Config) error {
 		show   action
 		post   action
 		anyone bool // a POST may come from another site: it is answered with a GET
+		once   bool // a GET does something that counts, so a HEAD of a link checker is not taken for one
 	}{
-		{"/oauth/authorize", h.authorize, h.asGet("/oauth/authorize"), true},
-		{"/login", nil, h.login, false},
-		{"/consent", nil, h.consent, false},
-		{"/continue", h.resume, nil, false},
-		{"/device", h.device, h.deviceCode, false},
-		{"/device/confirm", nil, h.deviceDecision, false},
-		{"/oauth/logout", h.logout, h.asGet("/oauth/logout"), true},
-		{"/oauth/logout/confirm", nil, h.logoutDecision, false},
-		{"/account", h.account, nil, false},
-		{"/account/apps/revoke", nil, h.revokeApp, false},
-		{"/account/sessions/end", nil, h.endSession, false},
-		{"/account/sessions/end-others", nil, h.endOthers, false},
-		{"/inspect", h.inspectForm, h.inspect, false},
-		{"/language", nil, h.language, false},
+		{"/oauth/authorize", h.authorize, h.asGet("/oauth/authorize"), true, true},
+		{oauth.HandoffPath, h.handoff, nil, true, true},
+		{"/login", nil, h.login, false, false},
+		{"/consent", nil, h.consent, false, false},
+		{"/continue", h.resume, nil, false, true},
+		{"/device", h.device, h.deviceCode, false, false},
+		{"/device/confirm", nil, h.deviceDecision, false, false},
+		{"/oauth/logout", h.logout, h.asGet("/oauth/logout"), true, true},
+		{"/oauth/logout/confirm", nil, h.logoutDecision, false, false},
+		{"/account", h.account, nil, false, false},
+		{"/account/password", h.password, h.changePassword, false, false},
+		{"/account/apps/revoke", nil, h.revokeApp, false, false},
+		{"/account/sessions/end", nil, h.endSession, false, false},
+		{"/account/sessions/end-others", nil, h.endOthers, false, false},
+		{"/inspect", h.inspectForm, h.inspect, false, false},
+		{"/language", nil, h.language, false, false},
 	} {
-		var served http.Handler = h.methods(route.show, route.post)
+		head := route.show
+		if route.once {
+			head = nil
+		}
+		var served http.Handler = h.methods(route.show, head, route.post)
 		if !route.anyone {
 			served = own.Handler(served)
 		}
 		mux.Handle(route.path, served)
 	}
+	// Password managers look for the form there.
+	mux.Handle("GET /.well-known/change-password", http.RedirectHandler("/account/password", http.StatusFound))
 	mux.Handle("/assets/", c.Pages.Assets())
-	mux.HandleFunc("POST /csp-report", h.policyReport)
 	return nil
 }
 
@@ -109,21 +124,18 @@ func SignOn(mux *http.ServeMux, c Config) error {
 // explains it, anything else for a page that says it is our fault.
 type action func(w http.ResponseWriter, r *http.Request) error
 
-// methods serves GET and HEAD with show and POST with post; nil: not there.
-func (h *handler) methods(show, post action) http.HandlerFunc {
+// methods serves GET with show, HEAD with head and POST with post; nil: not there.
+func (h *handler) methods(show, head, post action) http.HandlerFunc {
+	take := map[string]action{http.MethodGet: show, http.MethodHead: head, http.MethodPost: post}
+	var names []string
+	for _, name := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		if take[name] != nil {
+			names = append(names, name)
+		}
+	}
+	allow := strings.Join(names, ", ")
 	return func(w http.ResponseWriter, r *http.Request) {
-		run, allow := post, "POST"
-		if show != nil {
-			allow = "GET, HEAD, POST"
-			if post == nil {
-				allow = "GET, HEAD"
-			}
-		}
-		if r.Method == http.MethodGet || r.Method == http.MethodHead {
-			run = show
-		} else if r.Method != http.MethodPost {
-			run = nil
-		}
+		run := take[r.Method]
 		if run == nil {
 			w.Header().Set("Allow", allow)
 			h.explain(w, r, &problem{status: http.StatusMethodNotAllowed, fault: page.FaultNotFound, detail: "this address takes " + allow + " only"})
@@ -157,7 +169,12 @@ func (p *problem) Error() string {
 // explain shows the page of an error, and logs its cause.
 func (h *handler) explain(w http.ResponseWriter, r *http.Request, err error) {
 	var known *problem
-	if !errors.As(err, &known) {
+	switch {
+	case errors.As(err, &known):
+	case errors.Is(err, iam.ErrUnavailable):
+		known = &problem{status: http.StatusServiceUnavailable, fault: page.FaultBusy}
+		respond.RetryAfter(w, busyWait)
+	default:
 		known = &problem{status: http.StatusInternalServerError, fault: page.FaultServer}
 	}
 	level := slog.LevelInfo
@@ -168,12 +185,4 @@ func (h *handler) explain(w http.ResponseWriter, r *http.Request, err error) {
 	h.Logger.LogAttrs(r.Context(), level, "page refused", slog.Int("status", known.status), slog.String("method", r.Method), slog.String("path", r.URL.Path),
 		slog.String("request_id", id), slog.String("cause", err.Error()))
 	h.Pages.Problem(w, r, known.status, page.Problem{Status: known.status, Message: known.fault, Detail: known.detail, Reference: id, AppAtFault: known.app})
-}
-
-// policyReport takes what browsers say about violations of our own policy: a
-// fault of ours, or an extension of theirs.
-func (h *handler) policyReport(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(http.MaxBytesReader(w, r.Body, 4<<10))
-	h.Logger.Debug("content security policy violated", "report", string(body), "request_id", respond.RequestID(r.Context()))
-	w.WriteHeader(http.StatusNoContent)
 }

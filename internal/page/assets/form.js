@@ -6,7 +6,6 @@ for (const button of document.querySelectorAll('button[data-reveal]')) {
   const show = (on) => {
     input.type = on ? 'text' : 'password';
     button.textContent = on ? button.dataset.hide : button.dataset.show;
-    button.setAttribute('aria-pressed', String(on));
   };
   button.hidden = false;
   button.addEventListener('click', () => {
@@ -22,6 +21,7 @@ for (const button of document.querySelectorAll('button[data-reveal]')) {
 const sent = new WeakSet();
 for (const form of document.forms) {
   form.addEventListener('submit', (event) => {
+    if (event.submitter?.formMethod === 'dialog') return; // sends nothing
     if (sent.has(form)) {
       event.preventDefault();
       return;

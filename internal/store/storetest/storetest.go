@@ -51,6 +51,9 @@ func Run(t *testing.T, open Open) {
 		{"C13Restart", turnRestart}, {"C13Refusals", turnRefusals}, {"C13GraceChecks", turnGraceChecks}, {"C12SessionAbsolute", sessionAbsolute}, {"C15Revocations", revocations}, {"StandingGrant", standingGrant},
 		{"Keys", keys}, {"C28TwoProcesses", twoProcesses}, {"C28TwoProcessesRace", twoProcessesRace}, {"C2Issuer", oneIssuer}, {"Clean", clean}, {"Cancelled", cancelled}, {"Setup", setup},
 		{"ClientKeys", clientKeys}, {"C21Origins", origins}, {"C20SpendAssertion", spendAssertion}, {"C20SpendParallel", spendParallel}, {"RotateSecret", rotateSecret},
+		{"Persons", persons}, {"C12BrowserSessions", browserSessions}, {"C12SessionLimits", sessionLimits}, {"C14SessionEndings", sessionEndings}, {"OIDC2Deliveries", logoutDeliveries}, {"OIDC2Lease", logoutLease},
+		{"Consents", consents}, {"PAR", pushed}, {"DEV", devices}, {"DEVParallel", devicesParallel},
+		{"C33HandoffIssue", handoffIssue}, {"C33HandoffSpend", handoffSpend},
 		{"Logins", logins}, {"C14ChangePassword", changePassword}, {"CreateUsers", createUsers},
 	} {
 		t.Run(c.name, func(t *testing.T) {
