@@ -29,6 +29,9 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/oidc":  {"ground", "what an authorization request needs before it is answered"},
 	"internal/forge": {"ground", "every forged token, by name, as data"},
 
+	"internal/finding": {"ground", "ids, titles, severities and remedies that inspector and auditor share"},
+	"internal/inspect": {"ground", "what a token is, says and risks"},
+
 	"internal/jwks":     {"tool", "fetching and caching the key sets of issuers and clients"},
 	"internal/store":    {"tool", "records in SQL"},
 	"internal/config":   {"tool", "one struct: file and environment, checked once"},

@@ -23,6 +23,7 @@ const (
 	exitUsage         = 2
 	exitVerdict       = 3
 	exitNotAuthorized = 4
+	exitUnreachable   = 6
 	exitInterrupted   = 130
 )
 
@@ -60,6 +61,9 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	if err == nil {
 		return exitOK
 	}
+	if verdict := (*badToken)(nil); errors.As(err, &verdict) {
+		return exitVerdict
+	}
 	fmt.Fprintf(streams.Err, "error: %s\n", strings.TrimSpace(err.Error()))
 	code := exitCode(ctx, err)
 	if code == exitUsage {
@@ -73,6 +77,7 @@ func exitCode(ctx context.Context, err error) int {
 	var devMistake *demo.Usage
 	var invalid *iam.Invalid
 	var owner *store.NotOwner
+	var silent *unreachable
 	var verdict *findings
 	switch {
 	case errors.As(err, &verdict):
@@ -83,6 +88,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitNotAuthorized
 	case ctx.Err() != nil:
 		return exitInterrupted
+	case errors.As(err, &silent):
+		return exitUnreachable
 	}
 	return exitFailure
 }
@@ -112,7 +119,7 @@ Begin with:  gatehouse dev`,
 		Version:           version(),
 	}
 	root.SetVersionTemplate("gatehouse {{.Version}}\n")
-	root.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "admin", Title: "Administer, also while a server runs:"})
+	root.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "test", Title: "Test:"}, &cobra.Group{ID: "admin", Title: "Administer, also while a server runs:"})
 	for _, c := range []*cobra.Command{a.devCommand(), a.initCommand(), a.serveCommand(), a.themeCommand()} {
 		c.GroupID = "run"
 		root.AddCommand(c)
@@ -121,6 +128,9 @@ Begin with:  gatehouse dev`,
 		c.GroupID = "admin"
 		root.AddCommand(c)
 	}
+	token := a.tokenCommand()
+	token.GroupID = "test"
+	root.AddCommand(token)
 	root.AddCommand(exitCodesTopic(), environmentTopic())
 	return root
 }

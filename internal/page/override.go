@@ -21,7 +21,7 @@ var views = map[string]reflect.Type{
 	"login": reflect.TypeFor[Login](), "consent": reflect.TypeFor[Consent](), "device-code": reflect.TypeFor[DeviceCode](),
 	"device-confirm": reflect.TypeFor[DeviceConfirm](), "device-done": reflect.TypeFor[DeviceDone](), "continue": reflect.TypeFor[Continue](),
 	"form-post": reflect.TypeFor[FormPost](), "logout": reflect.TypeFor[Logout](), "logged-out": reflect.TypeFor[LoggedOut](),
-	"account": reflect.TypeFor[Account](), "problem": reflect.TypeFor[Problem](),
+	"account": reflect.TypeFor[Account](), "inspect": reflect.TypeFor[Inspect](), "problem": reflect.TypeFor[Problem](),
 }
 
 // override reads a folder of the installation's own templates and stylesheet

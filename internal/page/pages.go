@@ -42,7 +42,7 @@ type Pages struct {
 var assets embed.FS
 
 // names of the pages; each has a template of that name.
-var names = []string{"login", "consent", "device-code", "device-confirm", "device-done", "continue", "form-post", "logout", "logged-out", "account", "password", "problem"}
+var names = []string{"login", "consent", "device-code", "device-confirm", "device-done", "continue", "form-post", "logout", "logged-out", "account", "password", "inspect", "problem"}
 
 // partials are templates that all pages share.
 var partials = []string{"layout", "scopes"}

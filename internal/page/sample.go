@@ -39,7 +39,7 @@ func Samples(now time.Time) []Sample {
 			p.Problem(w, r, v.Status, v)
 		}
 	}
-	return []Sample{
+	return append([]Sample{
 		{"login", "", func(p *Pages, w http.ResponseWriter, r *http.Request) { login(p, w, r, 200, Login{}) }},
 		{"login", "plain", func(p *Pages, w http.ResponseWriter, r *http.Request) { p.Login(w, r, 200, Login{Flow: flow}) }},
 		{"login", "denied", func(p *Pages, w http.ResponseWriter, r *http.Request) {
@@ -117,7 +117,7 @@ func Samples(now time.Time) []Sample {
 		{"problem", "", problem(Problem{Status: 400, AppAtFault: true, Detail: "redirect_uri: https://orders.example.com/cb is not registered for client acme-orders. Registered addresses are compared character by character."})},
 		{"problem", "server", problem(Problem{Status: 500})},
 		{"problem", "not-found", problem(Problem{Status: 404})},
-	}
+	}, inspectSamples(flow)...)
 }
 
 func sampleAccount(now time.Time, flow string, scopes []ConsentScope) Account {

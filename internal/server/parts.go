@@ -167,7 +167,7 @@ func (p *Parts) signOn(c Config, mux *http.ServeMux) error {
 		return err
 	}
 	return web.SignOn(mux, web.Config{Issuer: c.Issuer, Pages: p.Pages, Tokens: p.Tokens, Logins: p.Logins, Sessions: p.Sessions, Records: p.Store,
-		Forms: p.Keys, Guesses: p.throttle, Logger: c.Logger, Now: c.Now})
+		Forms: p.Keys, Keys: p.Keys, Guesses: p.throttle, Logger: c.Logger, Now: c.Now})
 }
 
 // Close ends what Assemble opened.

@@ -45,7 +45,7 @@ func (h *house) pages(logins interface {
 	h.t.Helper()
 	mux := http.NewServeMux()
 	h.must(web.SignOn(mux, web.Config{Issuer: h.url, Pages: h.parts.Pages, Tokens: h.parts.Tokens, Logins: logins, Sessions: h.parts.Sessions, Records: h.parts.Store,
-		Forms: h.parts.Keys, Guesses: throttle.New(throttle.Config{}), Logger: slog.New(slog.DiscardHandler), Now: h.clock.Now}))
+		Forms: h.parts.Keys, Keys: h.parts.Keys, Guesses: throttle.New(throttle.Config{}), Logger: slog.New(slog.DiscardHandler), Now: h.clock.Now}))
 	return respond.Identify(mux)
 }
 

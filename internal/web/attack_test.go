@@ -885,7 +885,7 @@ func TestOIDC1TheDatabaseCannotBeUsed(t *testing.T) {
 	b := h.signedIn()
 	mux := http.NewServeMux()
 	h.must(web.SignOn(mux, web.Config{Issuer: h.url, Pages: h.parts.Pages, Tokens: h.parts.Tokens, Logins: h.parts.Logins, Sessions: h.parts.Sessions, Records: full{h.parts.Store},
-		Forms: h.parts.Keys, Guesses: throttle.New(throttle.Config{}), Logger: slog.New(slog.DiscardHandler), Now: h.clock.Now}))
+		Forms: h.parts.Keys, Keys: h.parts.Keys, Guesses: throttle.New(throttle.Config{}), Logger: slog.New(slog.DiscardHandler), Now: h.clock.Now}))
 	h.handle = mux
 	if p := b.authorize(); p.StatusCode != 503 || p.Header.Get("Retry-After") == "" || p.Header.Get("Location") != "" {
 		t.Errorf("got %d %s", p.StatusCode, p.Header)

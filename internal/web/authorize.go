@@ -253,6 +253,10 @@ func (h *handler) resume(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, "/account", http.StatusSeeOther)
 		return nil
+	case flowInspect:
+		w.Header().Set("Cache-Control", "no-store")
+		http.Redirect(w, r, "/inspect", http.StatusSeeOther)
+		return nil
 	case flowPassword:
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, "/account/password", http.StatusSeeOther)

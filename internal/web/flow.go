@@ -25,6 +25,7 @@ const (
 	flowDevice    = "device"
 	flowAccount   = "account"
 	flowLogout    = "logout"
+	flowInspect   = "inspect"
 	flowHandoff   = "handoff"
 	flowPassword  = "password"
 )

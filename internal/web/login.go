@@ -24,7 +24,7 @@ func (h *handler) showLogin(w http.ResponseWriter, r *http.Request, status int, 
 // login takes username and password. Whatever is wrong, the page comes again
 // with the request intact and the username kept.
 func (h *handler) login(w http.ResponseWriter, r *http.Request) error {
-	form, f, fault, err := h.posted(w, r, flowAuthorize, flowDevice, flowAccount, flowHandoff)
+	form, f, fault, err := h.posted(w, r, flowAuthorize, flowDevice, flowAccount, flowHandoff, flowInspect)
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,7 @@ type Config struct {
 	Sessions *login.Sessions
 	Records  records
 	Forms    forms
+	Keys     published
 	Guesses  *throttle.Throttle // of device codes
 	Logger   *slog.Logger
 	Now      func() time.Time
@@ -64,7 +65,7 @@ type handler struct {
 
 // SignOn adds the pages of single sign-on to mux.
 func SignOn(mux *http.ServeMux, c Config) error {
-	if c.Issuer == "" || c.Pages == nil || c.Tokens == nil || c.Logins == nil || c.Sessions == nil || c.Records == nil || c.Forms == nil || c.Guesses == nil || c.Logger == nil {
+	if c.Issuer == "" || c.Pages == nil || c.Tokens == nil || c.Logins == nil || c.Sessions == nil || c.Records == nil || c.Forms == nil || c.Keys == nil || c.Guesses == nil || c.Logger == nil {
 		return errors.New("web: every field of Config but Now is required")
 	}
 	if c.Now == nil {
@@ -100,6 +101,7 @@ func SignOn(mux *http.ServeMux, c Config) error {
 		{"/account/apps/revoke", nil, h.revokeApp, false, false},
 		{"/account/sessions/end", nil, h.endSession, false, false},
 		{"/account/sessions/end-others", nil, h.endOthers, false, false},
+		{"/inspect", h.inspectForm, h.inspect, false, false},
 		{"/language", nil, h.language, false, false},
 	} {
 		head := route.show
