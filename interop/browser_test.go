@@ -109,8 +109,12 @@ func (b *browser) submit(p page, username, password string) page {
 	if strings.Contains(p.body, `name="password"`) {
 		form.Set("username", username)
 		form.Set("password", password)
-	} else if m := regexp.MustCompile(`<button[^>]* name="([^"]+)" value="(allow|approve|yes|confirm)"`).FindStringSubmatch(p.body); m != nil {
-		form.Set(m[1], m[2])
+	}
+	if m := regexp.MustCompile(`name="user_code" type="text" value="([^"]*)"`).FindStringSubmatch(p.body); m != nil {
+		form.Set("user_code", m[1])
+	}
+	if strings.Contains(p.body, `name="decision" value="allow"`) {
+		form.Set("decision", "allow")
 	}
 	return b.send("POST", to.String(), form)
 }

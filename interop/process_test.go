@@ -65,7 +65,12 @@ func (l *lockedBuffer) String() string {
 
 func start(t *testing.T, dir string, env []string, command ...string) *process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	// When go test ends itself it runs no cleanup: no process may live that long.
+	last := time.Now().Add(8 * time.Minute)
+	if end, ok := t.Deadline(); ok && end.Add(-10*time.Second).Before(last) {
+		last = end.Add(-10 * time.Second)
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), last)
 	p := &process{t: t, cmd: exec.CommandContext(ctx, command[0], command[1:]...), lines: make(chan string, 1000), log: &lockedBuffer{}}
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stderr = dir, append(os.Environ(), env...), p.log
 	group(p.cmd)
