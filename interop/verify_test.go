@@ -19,6 +19,7 @@ type api struct {
 	dir      string
 	command  []string
 	refetch  time.Duration // the library's limit, as configured: how long a key that it does not know may stay unknown
+	limit    string        // the same in words, for the table
 	url      string
 	log      *lockedBuffer
 	result   map[string]string
@@ -28,16 +29,16 @@ type api struct {
 func apis() []*api {
 	python := filepath.Join(cache, "python/bin/python")
 	return []*api{
-		{name: "guard", language: "go", dir: ".", command: []string{filepath.Join(cache, "bin/guard")}, refetch: 10 * time.Second},
-		{name: "golang-jwt", language: "go", dir: ".", command: []string{filepath.Join(cache, "bin/golangjwt")}, refetch: 30 * time.Second},
-		{name: "jsonwebtoken", language: "node", dir: "node", command: []string{"node", "jsonwebtoken.mjs"}},
-		{name: "jose", language: "node", dir: "node", command: []string{"node", "jose.mjs"}, refetch: 30 * time.Second},
-		{name: "PyJWT", language: "python", dir: "python", command: []string{python, "with_pyjwt.py"}, refetch: 30 * time.Second},
-		{name: "joserfc", language: "python", dir: "python", command: []string{python, "with_joserfc.py"}, refetch: 30 * time.Second},
-		{name: "java-jwt", language: "java", dir: "java/java-jwt", command: []string{"java", "-cp", "target/classes:target/dependency/*", "Orders"}},
-		{name: "Spring Security", language: "java", dir: "java/spring", command: []string{"java", "-jar", "target/orders-spring-1.jar"}, refetch: 30 * time.Second},
-		{name: "firebase/php-jwt", language: "php", dir: "php", command: []string{"sh", "-c", "exec php -S 127.0.0.1:$PORT orders.php"}},
-		{name: "JwtBearer", language: "dotnet", dir: "dotnet/Orders", command: []string{"dotnet", "bin/Release/net10.0/Orders.dll"}, refetch: 30 * time.Second},
+		{name: "guard", language: "go", dir: ".", command: []string{filepath.Join(cache, "bin/guard")}, refetch: 10 * time.Second, limit: "10 s"},
+		{name: "golang-jwt", language: "go", dir: ".", command: []string{filepath.Join(cache, "bin/golangjwt")}, refetch: 30 * time.Second, limit: "30 s"},
+		{name: "jsonwebtoken", language: "node", dir: "node", command: []string{"node", "jsonwebtoken.mjs"}, limit: "10 a minute"},
+		{name: "jose", language: "node", dir: "node", command: []string{"node", "jose.mjs"}, refetch: 30 * time.Second, limit: "30 s"},
+		{name: "PyJWT", language: "python", dir: "python", command: []string{python, "with_pyjwt.py"}, refetch: 30 * time.Second, limit: "30 s"},
+		{name: "joserfc", language: "python", dir: "python", command: []string{python, "with_joserfc.py"}, refetch: 30 * time.Second, limit: "30 s (ours)"},
+		{name: "java-jwt", language: "java", dir: "java/java-jwt", command: []string{"java", "-cp", "target/classes:target/dependency/*", "Orders"}, limit: "10 a minute"},
+		{name: "Spring Security", language: "java", dir: "java/spring", command: []string{"java", "-jar", "target/orders-spring-1.jar"}, limit: "none"},
+		{name: "firebase/php-jwt", language: "php", dir: "php", command: []string{"sh", "-c", "exec php -S 127.0.0.1:$PORT orders.php"}, limit: "10 a minute"},
+		{name: "JwtBearer", language: "dotnet", dir: "dotnet/Orders", command: []string{"dotnet", "bin/Release/net10.0/Orders.dll"}, refetch: 30 * time.Second, limit: "30 s"},
 	}
 }
 
@@ -84,6 +85,7 @@ const (
 	announced = "new key, published ahead"
 	unknown   = "new key, not yet fetched"
 	kept      = "token of the old key"
+	limits    = "how often it looks for an unknown key"
 )
 
 // TestVerify runs the same table against the API of every library: what is
@@ -174,6 +176,9 @@ func rotate(t *testing.T, d *dev, running []*api) {
 			fmt.Printf("%-16s  %-25s good after %5.1f s (limit %s)\n", a.name, name, after.Seconds(), a.refetch)
 		})
 	}
+	for _, a := range running {
+		a.result[limits] = a.limit
+	}
 	each(running, func(a *api) { a.check(t, []row{{kept, "GET", old, 200}}) })
 }
 
@@ -218,7 +223,7 @@ func (a *api) corpus(t *testing.T, d *dev) {
 func (a *api) speed(t *testing.T, d *dev) {
 	_, token := d.user("ada")
 	var public, guarded []time.Duration
-	once := func(path string) time.Duration {
+	once := func(path, token string) time.Duration {
 		began := time.Now()
 		if got := status("GET", a.url+path, token); got != 200 {
 			t.Fatalf("%s %s: %d", a.name, path, got)
@@ -226,7 +231,7 @@ func (a *api) speed(t *testing.T, d *dev) {
 		return time.Since(began)
 	}
 	for n := range 3000 {
-		bare, checked := once("/healthz"), once("/orders")
+		bare, checked := once("/healthz", ""), once("/orders", token)
 		if n >= 1500 { // what came before warmed up
 			public, guarded = append(public, bare), append(guarded, checked)
 		}
@@ -245,7 +250,7 @@ func printTable(t *testing.T, all []*api, d *dev, id string) {
 	for _, r := range accepted(d) {
 		names = append(names, r.name)
 	}
-	names = append(names, announced, unknown, kept)
+	names = append(names, announced, unknown, limits, kept)
 	for _, r := range refused(d, id) {
 		names = append(names, r.name)
 	}

@@ -24,7 +24,7 @@ function verify(string $token, string $issuer, string $audience): stdClass
     $claims = JWT::decode($token, $keys, $header);
     // php-jwt checks the signature, and exp and nbf if they are there. All else is for us:
     // without typ an ID token with the API's audience would do.
-    if (($header->typ ?? null) !== 'at+jwt' || ($header->alg ?? null) !== 'ES256') {
+    if (($header->typ ?? null) !== 'at+jwt' || ($header->alg ?? null) !== 'ES256' || isset($header->crit)) {
         throw new UnexpectedValueException('not an access token');
     }
     if (($claims->iss ?? null) !== $issuer || !in_array($audience, (array) ($claims->aud ?? []), true)) {
