@@ -133,24 +133,26 @@ func TestMobile(t *testing.T) {
 		}
 	}
 	stolen := newBrowser(t).signIn(d.Issuer, phone(claimed).line("open"), "ada", password)
-	for name, link := range map[string]string{
-		"made up":                             claimed + "?code=v1.x&state=x&iss=" + url.QueryEscape(d.Issuer),
-		"asked for by another phone":          stolen,
-		"of another issuer":                   "ISS",
-		"a code of another phone, this state": "CODE",
+	for _, tc := range []struct {
+		name, reason string
+		link         func(own string) string
+	}{
+		{"made up", "OAUTH_INVALID_RESPONSE", func(string) string { return claimed + "?code=v1.x&state=x&iss=" + url.QueryEscape(d.Issuer) }},
+		{"asked for by another phone", "OAUTH_INVALID_RESPONSE", func(string) string { return stolen }},
+		{"of another issuer", "OAUTH_INVALID_RESPONSE", func(own string) string { return changed(t, own, "iss", "https://evil.example.com") }},
+		{"with a code of another phone", "invalid_grant", func(own string) string {
+			u, err := url.Parse(stolen)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return changed(t, own, "code", u.Query().Get("code"))
+		}},
 	} {
 		p := phone(claimed)
 		own := newBrowser(t).signIn(d.Issuer, p.line("open"), "ada", password)
-		switch link {
-		case "ISS":
-			link = changed(t, own, "iss", "https://evil.example.com")
-		case "CODE":
-			u, _ := url.Parse(stolen)
-			link = changed(t, own, "code", u.Query().Get("code"))
-		}
-		fmt.Fprintln(p.stdin, link)
-		if reason := p.line("refused"); reason == "" {
-			t.Errorf("a link that was %s is taken", name)
+		fmt.Fprintln(p.stdin, tc.link(own))
+		if got := p.line("refused"); got != tc.reason {
+			t.Errorf("a link that was %s: %s, want %s", tc.name, got, tc.reason)
 		}
 	}
 }
@@ -201,13 +203,12 @@ func TestBFF(t *testing.T) {
 	want("before the login", visit("GET", "/api/orders", ""), 401)
 	begun := visit("GET", "/login", "")
 	want("login", begun, 302)
-	before := begun.Cookies()[0]
 	back := b.signIn(d.Issuer, begun.Header.Get("Location"), "ada", password)
 	want("another browser with this one's answer", newBrowser(t).send("GET", back, nil), 400)
 	want("an answer with another state", b.send("GET", changed(t, back, "state", "x"), nil), 400)
 
 	begun = visit("GET", "/login", "")
-	before = begun.Cookies()[0]
+	before := begun.Cookies()[0]
 	back = b.signIn(d.Issuer, begun.Header.Get("Location"), "ada", password)
 	landed := visit("GET", strings.TrimPrefix(back, origin), "")
 	want("callback", landed, 302)

@@ -29,16 +29,16 @@ type api struct {
 func apis() []*api {
 	python := filepath.Join(cache, "python/bin/python")
 	return []*api{
-		{name: "guard", language: "go", dir: ".", command: []string{filepath.Join(cache, "bin/guard")}, refetch: 10 * time.Second, limit: "10 s"},
-		{name: "golang-jwt", language: "go", dir: ".", command: []string{filepath.Join(cache, "bin/golangjwt")}, refetch: 30 * time.Second, limit: "30 s"},
+		{name: "guard", language: "go", dir: ".", command: []string{filepath.Join(cache, "bin/guard")}, refetch: 10 * time.Second, limit: "every 10 s"},
+		{name: "golang-jwt", language: "go", dir: ".", command: []string{filepath.Join(cache, "bin/golangjwt")}, refetch: 30 * time.Second, limit: "every 30 s"},
 		{name: "jsonwebtoken", language: "node", dir: "node", command: []string{"node", "jsonwebtoken.mjs"}, limit: "10 a minute"},
-		{name: "jose", language: "node", dir: "node", command: []string{"node", "jose.mjs"}, refetch: 30 * time.Second, limit: "30 s"},
-		{name: "PyJWT", language: "python", dir: "python", command: []string{python, "with_pyjwt.py"}, refetch: 30 * time.Second, limit: "30 s"},
-		{name: "joserfc", language: "python", dir: "python", command: []string{python, "with_joserfc.py"}, refetch: 30 * time.Second, limit: "30 s (ours)"},
+		{name: "jose", language: "node", dir: "node", command: []string{"node", "jose.mjs"}, refetch: 30 * time.Second, limit: "every 30 s"},
+		{name: "PyJWT", language: "python", dir: "python", command: []string{python, "with_pyjwt.py"}, refetch: 30 * time.Second, limit: "every 30 s"},
+		{name: "joserfc", language: "python", dir: "python", command: []string{python, "with_joserfc.py"}, refetch: 30 * time.Second, limit: "every 30 s"},
 		{name: "java-jwt", language: "java", dir: "java/java-jwt", command: []string{"java", "-cp", "target/classes:target/dependency/*", "Orders"}, limit: "10 a minute"},
-		{name: "Spring Security", language: "java", dir: "java/spring", command: []string{"java", "-jar", "target/orders-spring-1.jar"}, limit: "none"},
+		{name: "Spring Security", language: "java", dir: "java/spring", command: []string{"java", "-jar", "target/orders-spring-1.jar"}, limit: "always"},
 		{name: "firebase/php-jwt", language: "php", dir: "php", command: []string{"sh", "-c", "exec php -S 127.0.0.1:$PORT orders.php"}, limit: "10 a minute"},
-		{name: "JwtBearer", language: "dotnet", dir: "dotnet/Orders", command: []string{"dotnet", "bin/Release/net10.0/Orders.dll"}, refetch: 30 * time.Second, limit: "30 s"},
+		{name: "JwtBearer", language: "dotnet", dir: "dotnet/Orders", command: []string{"dotnet", "bin/Release/net10.0/Orders.dll"}, refetch: 30 * time.Second, limit: "every 30 s"},
 	}
 }
 
@@ -173,7 +173,7 @@ func rotate(t *testing.T, d *dev, running []*api) {
 				a.result[name] = "refused"
 				t.Errorf("%s, %s: not accepted within %s\n%s", a.name, name, limit, tail(a.log))
 			}
-			fmt.Printf("%-16s  %-25s good after %5.1f s (limit %s)\n", a.name, name, after.Seconds(), a.refetch)
+			fmt.Printf("%-16s  %-25s good after %5.1f s (it looks: %s)\n", a.name, name, after.Seconds(), a.limit)
 		})
 	}
 	for _, a := range running {

@@ -60,6 +60,6 @@ try {
   const answer = await oidc.refreshTokenGrant(config, last).catch((error) => error);
   console.log("after", answer.error ?? "a token");
 } catch (error) {
-  console.log("refused", error.code ?? error.message);
+  console.log("refused", error.error ?? error.code ?? error.message);
 }
 process.exit(0);

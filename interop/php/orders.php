@@ -14,10 +14,11 @@ use Symfony\Component\Cache\Adapter\FilesystemAdapter;
 // [guide: verify]
 function verify(string $token, string $issuer, string $audience): stdClass
 {
-    // The set is kept for five minutes, in files, because PHP forgets everything after a request.
+    // The set is kept for five minutes, in files, because PHP forgets everything after a request:
+    // in a folder of our own, since whoever can write there can say which keys are good.
     // A kid that is not in it is fetched at once; true: ten times a minute at most.
     $keys = new CachedKeySet("$issuer/.well-known/jwks.json", new Client(['timeout' => 5]), new HttpFactory(),
-        new FilesystemAdapter('jwks'), 300, true);
+        new FilesystemAdapter('jwks', 0, __DIR__ . '/var'), 300, true);
     JWT::$leeway = 30;
     // The algorithm is the key's, as the key set says it; the token's has to be the same.
     $header = new stdClass();
