@@ -112,3 +112,55 @@ func dedent(text string) string {
 	}
 	return strings.Join(lines, "\n") + "\n"
 }
+
+// TestVersions: the page that compares the libraries names the versions that
+// run.
+func TestVersions(t *testing.T) {
+	page, err := os.ReadFile(tablePage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ row, file, pattern string }{
+		{"golang-jwt", "go.mod", `golang-jwt/jwt/v5 v(\S+)`},
+		{"golang-jwt", "go.mod", `keyfunc/v3 v(\S+)`},
+		{"jsonwebtoken", "node/package.json", `"jsonwebtoken": "(.+?)"`},
+		{"jsonwebtoken", "node/package.json", `"jwks-rsa": "(.+?)"`},
+		{"jose", "node/package.json", `"jose": "(.+?)"`},
+		{"PyJWT", "python/requirements.txt", `(?m)^pyjwt==(\S+)`},
+		{"joserfc", "python/requirements.txt", `(?m)^joserfc==(\S+)`},
+		{"java-jwt", "java/java-jwt/pom.xml", `<artifactId>java-jwt</artifactId>\s*<version>(.+?)<`},
+		{"java-jwt", "java/java-jwt/pom.xml", `<artifactId>jwks-rsa</artifactId>\s*<version>(.+?)<`},
+		{"firebase/php-jwt", "php/composer.json", `"firebase/php-jwt": "(.+?)"`},
+		{"JwtBearer", "dotnet/Orders/Orders.csproj", `JwtBearer" Version="\[(.+?)\]"`},
+	} {
+		content, err := os.ReadFile(tc.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := regexp.MustCompile(tc.pattern).FindStringSubmatch(string(content))
+		if m == nil {
+			t.Errorf("%s does not pin %s", tc.file, tc.row)
+			continue
+		}
+		row := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(tc.row) + `[,|\s].*$`).FindString(string(page))
+		if !strings.Contains(row, " "+m[1]+",") && !strings.Contains(row, " "+m[1]+" |") {
+			t.Errorf("%s has %s, and %s says %q", tc.file, m[1], tablePage, row)
+		}
+	}
+}
+
+// TestLinks: what the pages of this module link to exists.
+func TestLinks(t *testing.T) {
+	pages, _ := filepath.Glob("../docs/guides/*-in-*.md")
+	for _, page := range append(pages, "../docs/guides/mobile-apps.md", "../docs/guides/single-page-apps.md", tablePage, "../docs/why/0054-other-libraries.md") {
+		content, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(string(content), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
+}

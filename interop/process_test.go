@@ -163,7 +163,7 @@ func (d *dev) user(name string) (password, token string) {
 
 func (d *dev) service() (id, secret, token string) {
 	for _, c := range d.Clients {
-		if c.Secret != "" {
+		if c.ID == "demo-service" {
 			return c.ID, c.Secret, c.Token
 		}
 	}
