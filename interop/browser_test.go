@@ -60,7 +60,7 @@ func (b *browser) send(method, target string, form url.Values) page {
 var (
 	hidden  = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)"`)
 	action  = regexp.MustCompile(`<form[^>]* action="([^"]*)"`)
-	onwards = regexp.MustCompile(`http-equiv="refresh" content="[0-9]+; ?url=([^"]+)"`)
+	onwards = regexp.MustCompile(`http-equiv="refresh" content="[0-9]+; ?url=([^"]+)"|<a class="button primary" href="([^"]+)"`)
 )
 
 // signIn opens an address as a person does, signs in on the way, agrees to
@@ -72,7 +72,7 @@ func (b *browser) signIn(issuer, start, username, password string) string {
 	for range 10 {
 		to := p.Header.Get("Location")
 		if m := onwards.FindStringSubmatch(p.body); to == "" && m != nil {
-			to = html.UnescapeString(m[1])
+			to = html.UnescapeString(m[1] + m[2])
 		}
 		if to != "" {
 			next, err := p.Request.URL.Parse(to)

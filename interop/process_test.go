@@ -107,7 +107,7 @@ func start(t *testing.T, dir string, env []string, command ...string) *process {
 // line is the rest of the next line that begins with a word.
 func (p *process) line(word string) string {
 	p.t.Helper()
-	timeout := time.After(time.Minute)
+	timeout := time.After(2 * time.Minute)
 	for {
 		select {
 		case line, open := <-p.lines:
@@ -118,7 +118,7 @@ func (p *process) line(word string) string {
 				return rest
 			}
 		case <-timeout:
-			p.t.Fatalf("no %q within a minute:\n%s", word, p.log)
+			p.t.Fatalf("no %q within two minutes:\n%s", word, p.log)
 		}
 	}
 }
