@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 FUZZTIME ?= 10m
-MODULES := . guard/guardgrpc e2e e2e/openid e2e/vectors bench
+MODULES := . guard/guardgrpc e2e e2e/openid e2e/vectors bench interop
 
 .PHONY: help
 help: ## show this help
@@ -52,6 +52,7 @@ test: lint browser ## everything that CI runs (under 25 minutes)
 	cd e2e/vectors && go test ./...
 	cd bench && go test ./...
 	cd e2e && go test -count=1 ./...
+	$(MAKE) --no-print-directory interop
 
 .PHONY: test-long
 test-long: test ## everything, with ten minutes of fuzzing for each target and of kills
@@ -71,6 +72,10 @@ fuzz: ## every fuzz target for FUZZTIME (10m)
 			rm $$log; \
 		done; \
 	done
+
+.PHONY: interop
+interop: ## our tokens and logins with the libraries of other languages (UPDATE=-update writes the docs)
+	cd interop && go vet ./... && go test -count=1 -v -timeout 15m . $(UPDATE)
 
 .PHONY: bench
 bench: ## speed beside peers and floors, in one run

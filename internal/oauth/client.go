@@ -84,11 +84,15 @@ func basicCredentials(header, formID, formSecret string) (Credentials, error) {
 	if formID != "" && formID != id {
 		return Credentials{}, InvalidRequest("The client_id in the form is not the one in the Authorization header.")
 	}
+	if secret == "" {
+		return Credentials{ClientID: id, Method: MethodNone}, nil
+	}
 	return Credentials{ClientID: id, Secret: secret, Method: MethodBasic}, nil
 }
 
 // decodeBasic undoes Basic and then the form encoding of both halves, which
-// RFC 6749 §2.3.1 adds and RFC 7617 does not have.
+// RFC 6749 §2.3.1 adds and RFC 7617 does not have. An empty secret is none: it
+// is how some public clients say their id, oidc-agent among them.
 func decodeBasic(header string) (id, secret string, err error) {
 	scheme, encoded, found := strings.Cut(header, " ")
 	if !found || !strings.EqualFold(scheme, "Basic") {
@@ -101,7 +105,7 @@ func decodeBasic(header string) (id, secret string, err error) {
 	rawID, rawSecret, found := strings.Cut(string(decoded), ":")
 	id, err1 := url.QueryUnescape(rawID)
 	secret, err2 := url.QueryUnescape(rawSecret)
-	if !found || err1 != nil || err2 != nil || id == "" || secret == "" {
+	if !found || err1 != nil || err2 != nil || id == "" {
 		return "", "", errBasic
 	}
 	return id, secret, nil

@@ -103,7 +103,7 @@ func again(t *testing.T, r oauth.TokenRequest) {
 func FuzzCredentials(f *testing.F) {
 	basic := func(s string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(s)) }
 	for _, seed := range [][2]string{
-		{"", "client_id=a"}, {"", "client_id=a&client_secret=b"}, {basic("a:b"), ""}, {basic("a:b"), "client_id=a"}, {basic("a:b"), "client_id=c"}, {basic("a:b"), "client_secret=b"},
+		{"", "client_id=a"}, {"", "client_id=a&client_secret=b"}, {basic("a:b"), ""}, {basic("a:b"), "client_id=a"}, {basic("a:b"), "client_id=c"}, {basic("a:b"), "client_secret=b"}, {basic("a:"), ""}, {basic("a:"), "client_id=a"},
 		{basic("a%3Ab:c+d"), ""}, {basic(":"), ""}, {basic("a"), ""}, {basic("%zz:b"), ""}, {"basic YTpi", ""}, {"Basic  YTpi", ""}, {"Basic YTpi\n", ""}, {"Bearer x", "client_id=a"},
 		{basic("a\n:b"), ""}, {basic("\xff:b"), ""}, {"", "client_assertion=x&client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
 	} {
@@ -129,10 +129,10 @@ func FuzzCredentials(f *testing.F) {
 		if c.ClientID == "" || (c.Secret != "") != (c.Method == oauth.MethodBasic || c.Method == oauth.MethodPost) {
 			t.Fatalf("taken: %s with method %s", c, c.Method)
 		}
-		if (header != "") != (c.Method == oauth.MethodBasic) {
+		if header == "" && c.Method == oauth.MethodBasic || header != "" && c.Method != oauth.MethodBasic && c.Method != oauth.MethodNone {
 			t.Fatalf("method %s with the header %q", c.Method, header)
 		}
-		if c.Method == oauth.MethodBasic {
+		if header != "" {
 			sameAsBasicAuth(t, header, c)
 		}
 	})
