@@ -159,7 +159,7 @@ func TestAnotherKeyEncryptionKey(t *testing.T) {
 	i.write(i.config, both)
 	stop()
 	server = i.serve()
-	if out := string(i.run("kek", "rotate")); !strings.HasPrefix(out, "8 of 8 secrets") {
+	if out := string(i.run("kek", "rotate")); !strings.HasPrefix(out, "10 of 10 secrets") {
 		t.Errorf("kek rotate: %s", out)
 	}
 	stop()
@@ -171,7 +171,7 @@ func TestAnotherKeyEncryptionKey(t *testing.T) {
 	if after := kids(t, i.issuer); fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("keys %v before, %v after", before, after)
 	}
-	if out := string(i.run("kek", "status")); !strings.Contains(out, "seals and opens  8") {
+	if out := string(i.run("kek", "status")); !strings.Contains(out, "seals and opens  10") {
 		t.Errorf("kek status: %s", out)
 	}
 	stop()

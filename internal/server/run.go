@@ -41,6 +41,11 @@ const (
 // requests for at most shutdownGrace. It does not close the parts.
 func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
 	tuneCollector()
+	// ID tokens of clients that ask for nothing else. The keys are published
+	// before anybody is answered; only the first start of all waits for them.
+	if err := p.Keys.Prepare(ctx, string(jose.RS256)); err != nil && ctx.Err() == nil {
+		p.logger.Error("no key for ID tokens yet", "cause", err)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var background sync.WaitGroup
 	defer background.Wait()
@@ -190,11 +195,6 @@ func (p *Parts) look(ctx context.Context, seen *watched) error {
 func (p *Parts) tend(ctx context.Context) {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
-	// ID tokens of clients that ask for nothing else; making RSA keys takes a
-	// while, and the first login should not wait for it.
-	if err := p.Keys.Prepare(ctx, string(jose.RS256)); err != nil && ctx.Err() == nil {
-		p.logger.Error("no key for ID tokens yet", "cause", err)
-	}
 	for {
 		if err := p.Keys.Tend(ctx, p.rotateEvery); err != nil && ctx.Err() == nil {
 			p.logger.Error("keys not tended", "cause", err)
