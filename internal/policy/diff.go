@@ -46,7 +46,7 @@ func (d *Diff) Add(r Record) {
 	caller := r.Caller()
 	before, after := d.old.Decide(req, caller, r.Time), d.new.Decide(req, caller, r.Time)
 	switch {
-	case r.lacks(req, before.Route), r.lacks(req, after.Route):
+	case r.lacks(before.Route, true), r.lacks(after.Route, req.HasQuery || before.Route.asksQuery()):
 		d.note(Unknown, cmp.Or(after.Route, before.Route), r, "where")
 	case before.Reason == "" && after.Reason != "":
 		d.note(Lose, before.Route, r, after.Reason)
@@ -55,17 +55,23 @@ func (d *Diff) Add(r Record) {
 	}
 }
 
-// lacks tells whether a where compares what the record does not have.
-func (r Record) lacks(req Canonical, route *Route) bool {
+// lacks tells whether a where compares what the record does not have. The query
+// is in a record where the policy that wrote it compares one.
+func (r Record) lacks(route *Route, queryKnown bool) bool {
 	if route == nil || r.Anonymous {
 		return false
 	}
 	for _, e := range route.Where {
-		if _, ok := r.Claims[e.Claim]; !ok || e.From == "query" && !req.HasQuery {
+		if _, ok := r.Claims[e.Claim]; !ok || e.From == "query" && !queryKnown {
 			return true
 		}
 	}
 	return false
+}
+
+// asksQuery tells whether a where compares a query value.
+func (r *Route) asksQuery() bool {
+	return r != nil && slices.ContainsFunc(r.Where, func(e Equality) bool { return e.From == "query" })
 }
 
 func (d *Diff) note(kind string, route *Route, r Record, reason string) {

@@ -65,6 +65,7 @@ func TestDiff(t *testing.T) {
 		{Time: noon, Method: "GET", Path: "/b", ClientID: "robot", Scope: "x"},
 		{Time: noon, Method: "GET", Path: "/c/1", Subject: "amy"},
 		{Time: noon, Method: "GET", Path: "/c/1", Subject: "bob", Claims: map[string]string{"t": "2"}},
+		{Time: noon, Method: "GET", Path: "/c/1", Anonymous: true},
 		{Time: noon, Method: "GET", Path: "/a%2f", Subject: "amy"},
 	} {
 		d.Add(r)
@@ -75,8 +76,36 @@ func TestDiff(t *testing.T) {
 		{Kind: "gain", Route: "GET /b", Reasons: []string{"insufficient_scope"}, Callers: []string{"robot"}, Requests: 1},
 		{Kind: "unknown", Route: "GET /c/{t}", Reasons: []string{"where"}, Callers: []string{"amy"}, Requests: 1},
 	}
-	if got := d.Changes(); !reflect.DeepEqual(got, want) || d.Records != 9 {
+	if got := d.Changes(); !reflect.DeepEqual(got, want) || d.Records != 10 {
 		t.Errorf("%d records, %+v", d.Records, got)
+	}
+}
+
+// The log has the query only where a where compares it.
+func TestDiffOfQueries(t *testing.T) {
+	free := parse(t, head+"routes:\n- GET /q: {}\n")
+	bound := parse(t, head+"routes:\n- GET /q: { where: { token.t: query.t } }\n")
+	for _, tc := range []struct {
+		name     string
+		from, to *policy.Policy
+		path     string
+		kind     string
+	}{
+		{"the query was not logged", free, bound, "/q", "unknown"},
+		{"there was none", bound, free, "/q", "gain"},
+		{"the query differs", bound, free, "/q?t=2", "gain"},
+		{"the query is equal", bound, free, "/q?t=1", ""},
+		{"nothing changes", bound, bound, "/q", ""},
+	} {
+		d := policy.NewDiff(tc.from, tc.to)
+		d.Add(policy.Record{Time: noon, Method: "GET", Path: tc.path, Subject: "amy", Claims: map[string]string{"t": "1"}})
+		kind := ""
+		if changes := d.Changes(); len(changes) > 0 {
+			kind = changes[0].Kind
+		}
+		if kind != tc.kind {
+			t.Errorf("%s: %q, want %q", tc.name, kind, tc.kind)
+		}
 	}
 }
 

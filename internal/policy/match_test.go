@@ -11,6 +11,7 @@ const tree = head + `routes:
 - GET /**:                  { public: true }
 - GET /admin:               { role: admin }
 - GET /{page}:              { public: true }
+- GET /press:             { role: press }
 - GET /a:                 { role: meet }
 - GET /a/{x}:               { role: ax }
 - GET /a/b:                 { role: ab }
@@ -51,6 +52,7 @@ func TestMatchOrder(t *testing.T) {
 		{"T76 case, one letter deeper", "GET", "/a/B", ""},
 		{"T76 case, then another way", "GET", "/A/b", ""},
 		{"T76 long s", "GET", "/doc%C5%BF/", ""},
+		{"T76 long s in a page", "GET", "/pre%C5%BF%C5%BF", ""},
 		{"T76 case beyond ASCII", "GET", "/CAF%C3%89", ""},
 		{"beyond ASCII", "GET", "/caf%C3%A9", "GET /caf%C3%A9"},
 		{"a pattern in UTF-8", "GET", "/tea/gr%c3%bcn", "GET /tea/grün"},
