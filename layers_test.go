@@ -23,11 +23,12 @@ var mayBuildOnEachOther = []string{"ground", "public", "wiring"}
 
 // packages of the product: the layer of each, and its purpose in a line.
 var packages = map[string]struct{ layer, purpose string }{
-	"internal/jose":  {"ground", "tokens and keys: bytes to values and back, strictly"},
-	"internal/iam":   {"ground", "the nouns and their pure decisions"},
-	"internal/oauth": {"ground", "protocol rules: parse, check, refuse with the RFC's code"},
-	"internal/oidc":  {"ground", "what an authorization request needs before it is answered"},
-	"internal/forge": {"ground", "every forged token, by name, as data"},
+	"internal/jose":   {"ground", "tokens and keys: bytes to values and back, strictly"},
+	"internal/iam":    {"ground", "the nouns and their pure decisions"},
+	"internal/oauth":  {"ground", "protocol rules: parse, check, refuse with the RFC's code"},
+	"internal/oidc":   {"ground", "what an authorization request needs before it is answered"},
+	"internal/policy": {"ground", "who may call what: a policy read, a request made canonical, a decision"},
+	"internal/forge":  {"ground", "every forged token, by name, as data"},
 
 	"internal/jwks":     {"tool", "fetching and caching the key sets of issuers and clients"},
 	"internal/store":    {"tool", "records in SQL"},
