@@ -68,6 +68,11 @@ func (g *Gateway) forwardAuth(w http.ResponseWriter, r *http.Request, rules *rul
 		g.refuse(w, id, refusal{status: http.StatusBadRequest, code: "invalid_request", sentence: "The proxy did not say which request it asks about."})
 		return
 	}
+	if name := rules.disguised(r.Header); name != "" {
+		g.logger.Info("request refused", "reason", reasonInvalidRequest, "cause", "a header in a spelling that passes for an identity header", "header", clip(name), "request_id", id)
+		g.refuse(w, id, refusal{status: http.StatusBadRequest, code: "invalid_request", sentence: "A header of the request passes for one that only the gateway may set."})
+		return
+	}
 	a, refused := g.admit(r.Context(), rules, asked{id: id, method: method, target: target, authorization: r.Header["Authorization"]})
 	if refused != nil {
 		g.refuse(w, id, *refused)
@@ -79,4 +84,15 @@ func (g *Gateway) forwardAuth(w http.ResponseWriter, r *http.Request, rules *rul
 		h[name] = []string{strings.Join(a.identity[name], "")}
 	}
 	w.WriteHeader(http.StatusOK)
+}
+
+// disguised finds a header that careless servers take for an identity header
+// and that the proxy, which replaces those by their proper names, would forward.
+func (r *rules) disguised(h http.Header) string {
+	for name := range h {
+		if !plain(name) && r.identityNames[fold(name)] {
+			return name
+		}
+	}
+	return ""
 }
