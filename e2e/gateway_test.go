@@ -104,3 +104,32 @@ func startGateway(t *testing.T, args ...string) (url, policy string, stop func()
 		}
 	}, c.Process
 }
+
+// dev has a gateway before an API that knows nothing of tokens.
+func TestDevGateway(t *testing.T) {
+	d := startDev(t)
+	defer d.stop(syscall.SIGTERM)
+	users := map[string]string{"nobody": ""}
+	for _, u := range d.Users {
+		users[u.Username] = u.Token
+	}
+	for _, tc := range []struct {
+		user, method string
+		want         int
+	}{{"ada", "GET", 200}, {"ada", "POST", 200}, {"bob", "GET", 200}, {"bob", "POST", 403}, {"nobody", "GET", 401}} {
+		if status, body, _ := call(t, tc.method, d.Gateway+"/orders", users[tc.user]); status != tc.want || status == 200 && (!strings.Contains(body, `"X-User-Id"`) || strings.Contains(body, "Authorization")) {
+			t.Errorf("%s %s: %d, want %d\n%s", tc.user, tc.method, status, tc.want, body)
+		}
+	}
+	if len(d.Forged) < 100 {
+		t.Fatalf("%d forged tokens", len(d.Forged))
+	}
+	for _, f := range d.Forged {
+		if strings.ContainsAny(f.Token, "\r\n\x00") {
+			continue // no client can send it
+		}
+		if status, _, _ := call(t, "GET", d.Gateway+"/orders", f.Token); status != 401 && status != 400 && status != 431 {
+			t.Errorf("forged token %s: %d", f.Name, status)
+		}
+	}
+}
