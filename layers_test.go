@@ -50,7 +50,8 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/web":       {"face", "people's endpoints: sign-on, consent, devices, logout, account, setup"},
 	"internal/page":      {"service", "pages and their stylesheet behind typed views"},
 
-	"internal/api": {"face", "machine endpoints"},
+	"internal/api":     {"face", "machine endpoints"},
+	"internal/gateway": {"face", "reverse proxy and forward-auth: what reaches an API, and with whose name"},
 
 	"internal/server": {"wiring", "configuration to listeners; decides every lifetime"},
 	"internal/demo":   {"wiring", "what dev starts beside the authority"},

@@ -59,18 +59,39 @@ func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
 // Serve answers on listeners with the limits that every server of ours has,
 // until ctx ends.
 func Serve(ctx context.Context, h http.Handler, logger *slog.Logger, listeners ...net.Listener) error {
-	d := &drain{next: h}
-	s := &http.Server{
-		Handler:           http.MaxBytesHandler(d, maxBodyBytes),
-		ConnState:         d.count,
+	s := newServer(http.MaxBytesHandler(h, maxBodyBytes), logger)
+	s.ReadTimeout, s.WriteTimeout = 15*time.Second, 30*time.Second
+	return serve(ctx, s, listeners)
+}
+
+// ServeGateway answers on listeners for a gateway: bodies and answers may take
+// as long as the gateway lets them, and HTTP/2 is spoken in the clear as well,
+// for gRPC behind a proxy.
+func ServeGateway(ctx context.Context, h http.Handler, logger *slog.Logger, listeners ...net.Listener) error {
+	tuneCollector()
+	s := newServer(h, logger)
+	s.Protocols = &http.Protocols{}
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetHTTP2(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
+	return serve(ctx, s, listeners)
+}
+
+// newServer has the limits that are the same for all.
+func newServer(h http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeaderBytes,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
+}
+
+func serve(ctx context.Context, s *http.Server, listeners []net.Listener) error {
+	d := &drain{next: s.Handler}
+	s.Handler, s.ConnState = d, d.count
 	ended := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() { ended <- s.Serve(l) }()

@@ -1,0 +1,227 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-auth/gatehouse/internal/gateway"
+	"github.com/gatehouse-auth/gatehouse/internal/policy"
+	"github.com/gatehouse-auth/gatehouse/internal/server"
+)
+
+const defaultGatewayListen = "127.0.0.1:8090"
+
+// gatewayFlags are the command line of `gatehouse gateway`.
+type gatewayFlags struct {
+	to, issuer, audience, profile string
+	policy                        string
+	listen, cert, key             string
+	proxies                       []string
+	forwardAuth                   string
+	data, identityIssuer          string
+	decisions                     string
+	timeout                       time.Duration
+	json                          bool
+}
+
+func (a *app) gatewayCommand() *cobra.Command {
+	var f gatewayFlags
+	c := &cobra.Command{
+		Use:   "gateway",
+		Short: "Protect an API in any language: a reverse proxy, or the answers for yours",
+		Long: `Run a gateway: a reverse proxy that lets requests through to an API only with a
+valid token, by a policy that says who may call what. Without a policy every
+route needs a valid token; the policy that this is equal to is printed.
+
+With --forward-auth it answers your own proxy instead, which asks about each
+request at /forward-auth: nginx (auth_request), Caddy and Traefik
+(forward_auth), HAProxy. Only the proxies that --trusted-proxy names may ask.
+
+It listens on loopback in the clear. For other machines give it a certificate
+(--tls-cert, --tls-key) or name the proxy that terminates TLS (--trusted-proxy).
+The policy is read again when its file changes, and at SIGHUP; a policy with a
+fault is not taken, and the old one stays.`,
+		Example: `  gatehouse gateway --to http://127.0.0.1:3000 --issuer https://auth.example.com --audience https://api.example.com
+  gatehouse gateway --policy policy.yaml --decisions decisions.ndjson
+  gatehouse gateway --policy policy.yaml --to h2c://127.0.0.1:50051
+  gatehouse gateway --policy policy.yaml --forward-auth nginx --trusted-proxy 127.0.0.1`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.gateway(c, f) },
+	}
+	flags := c.Flags()
+	flags.StringVar(&f.to, "to", "", "the API: http://HOST:PORT, https://HOST:PORT, or h2c://HOST:PORT for gRPC in the clear (default: upstream of the policy)")
+	flags.StringVar(&f.issuer, "issuer", "", "whose tokens are taken, where there is no policy")
+	flags.StringVar(&f.audience, "audience", "", "what the tokens must be for, as in their aud claim")
+	flags.StringVar(&f.profile, "profile", "rfc9068", "what the issuer's tokens look like: "+strings.Join(policy.Profiles, ", "))
+	flags.StringVar(&f.policy, "policy", "", "the file that says who may call what")
+	flags.StringVar(&f.listen, "listen", defaultGatewayListen, "address to listen on, port 0 for a free one")
+	flags.StringVar(&f.cert, "tls-cert", "", "certificate file, taken up again when it is renewed")
+	flags.StringVar(&f.key, "tls-key", "", "file of the certificate's key")
+	flags.StringSliceVar(&f.proxies, "trusted-proxy", nil, "address or range of a proxy that is believed, such as 10.0.0.5 (default: none)")
+	flags.StringVar(&f.forwardAuth, "forward-auth", "", "answer a proxy of this kind at /forward-auth: nginx, haproxy, caddy or traefik")
+	flags.StringVar(&f.data, "data", "", "folder of this gateway's own: its identity key, and copies of the issuers' keys for a restart while they are down")
+	flags.StringVar(&f.identityIssuer, "identity-issuer", "", "URL that names this gateway in signed identities")
+	flags.StringVar(&f.decisions, "decisions", "", "file that gets each decision as a line of JSON")
+	flags.DurationVar(&f.timeout, "timeout", 0, "how long the API may take to begin its answer (default 1m)")
+	flags.BoolVar(&f.json, "json", false, "print one line of JSON when ready; logs go to standard error")
+	return c
+}
+
+func (a *app) gateway(c *cobra.Command, f gatewayFlags) error {
+	logger := slog.New(slog.NewTextHandler(a.Err, nil))
+	config, err := f.config(logger)
+	if err != nil {
+		return err
+	}
+	if f.decisions != "" {
+		file, err := os.OpenFile(f.decisions, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return fmt.Errorf("open the decision log: %w", err)
+		}
+		defer file.Close()
+		config.Decisions = file
+	}
+	g, err := gateway.New(config)
+	if err != nil {
+		return f.explain(err)
+	}
+	defer g.Close()
+	listener, err := f.open(config.TrustedProxies, logger)
+	if err != nil {
+		return err
+	}
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGHUP)
+	defer signal.Stop(asked)
+	go g.Watch(c.Context(), asked)
+	if err := f.announce(a.Out, listener.Addr(), config); err != nil {
+		return err
+	}
+	logger.Info("ready", "listen", listener.Addr().String())
+	return server.ServeGateway(c.Context(), g, logger, listener)
+}
+
+// explain tells mistakes in the command line and in the policy from trouble.
+func (f gatewayFlags) explain(err error) error {
+	var faults *os.PathError
+	switch {
+	case errors.Is(err, gateway.ErrNothingToDo):
+		return usagef("%s. Give --to http://HOST:PORT, or --forward-auth with the kind of your proxy", err)
+	case errors.As(err, &faults):
+		return err
+	}
+	return &usage{err.Error()}
+}
+
+// config checks what the flags say together.
+func (f gatewayFlags) config(logger *slog.Logger) (gateway.Config, error) {
+	config := gateway.Config{PolicyFile: f.policy, Upstream: f.to, Data: f.data, IdentityIssuer: f.identityIssuer, Timeout: f.timeout, Logger: logger}
+	switch {
+	case f.policy != "" && (f.issuer != "" || f.audience != ""):
+		return config, usagef("--policy says whose tokens are taken: leave out --issuer and --audience")
+	case f.policy == "" && (f.issuer == "" || f.audience == ""):
+		return config, usagef("whose tokens? Give --issuer URL and --audience URI, or a policy with --policy FILE")
+	case (f.cert == "") != (f.key == ""):
+		return config, usagef("--tls-cert and --tls-key belong together")
+	case f.timeout < 0:
+		return config, usagef("--timeout is negative")
+	}
+	if f.policy == "" {
+		config.Policy = f.oneLine()
+	}
+	if f.to != "" {
+		if _, err := gateway.ParseUpstream(f.to); err != nil {
+			return config, &usage{err.Error()}
+		}
+	}
+	if f.forwardAuth != "" {
+		var err error
+		if config.ForwardAuth, err = gateway.CarrierOf(f.forwardAuth); err != nil {
+			return config, usagef("--forward-auth: %s", err)
+		}
+	}
+	for _, text := range f.proxies {
+		prefix, err := netip.ParsePrefix(text)
+		if address, single := netip.ParseAddr(text); single == nil {
+			prefix, err = netip.PrefixFrom(address, address.BitLen()), nil
+		}
+		if err != nil {
+			return config, usagef("--trusted-proxy: %q is not an address or a range such as 10.0.0.0/8", text)
+		}
+		config.TrustedProxies = append(config.TrustedProxies, prefix.Masked())
+	}
+	host, _, err := net.SplitHostPort(f.listen)
+	if err != nil {
+		return config, usagef("--listen: %q is not of the form HOST:PORT, such as %s", f.listen, defaultGatewayListen)
+	}
+	ip := net.ParseIP(host)
+	config.ProxiesOnly = f.cert == "" && host != "localhost" && (ip == nil || !ip.IsLoopback())
+	return config, nil
+}
+
+// oneLine is the policy of a gateway that has none.
+func (f gatewayFlags) oneLine() []byte {
+	quoted := func(s string) string { // JSON is YAML
+		text, _ := json.Marshal(s)
+		return string(text)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "version: 1\ntokens:\n  - issuer: %s\n    audience: %s\n", quoted(f.issuer), quoted(f.audience))
+	if f.profile != "rfc9068" {
+		fmt.Fprintf(&b, "    profile: %s\n", quoted(f.profile))
+	}
+	if strings.HasPrefix(f.to, "http") {
+		fmt.Fprintf(&b, "upstream: %s\n", quoted(strings.TrimSuffix(f.to, "/")))
+	}
+	b.WriteString("identity_headers: { X-User-Id: token.sub, X-Client-Id: token.client_id, X-Scope: token.scope }\nroutes:\n  - GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS /**: {}   # any valid token\n")
+	return []byte(b.String())
+}
+
+func (f gatewayFlags) open(proxies []netip.Prefix, logger *slog.Logger) (net.Listener, error) {
+	listener, err := net.Listen("tcp", f.listen)
+	if err != nil {
+		return nil, fmt.Errorf("%w. Choose another address with --listen", err)
+	}
+	listener = server.Limit(listener, server.Limits{Exempt: func(a netip.Addr) bool {
+		for _, p := range proxies {
+			if p.Contains(a) {
+				return true
+			}
+		}
+		return a.IsLoopback()
+	}}, logger)
+	if f.cert == "" {
+		return listener, nil
+	}
+	return server.ListenTLS(listener, f.cert, f.key, logger)
+}
+
+// announce prints where the gateway is and, without a policy, what it is equal to.
+func (f gatewayFlags) announce(out io.Writer, address net.Addr, config gateway.Config) error {
+	scheme := "http"
+	if f.cert != "" {
+		scheme = "https"
+	}
+	at := scheme + "://" + address.String()
+	if f.json {
+		return json.NewEncoder(out).Encode(map[string]string{"gateway": at, "policy": string(config.Policy)})
+	}
+	if f.policy != "" {
+		fmt.Fprintf(out, "Gateway at %s, by the policy in %s.\n", at, f.policy)
+		return nil
+	}
+	fmt.Fprintf(out, "Gateway at %s. Every route needs a valid token, as in this policy:\n\n%s\n", at, config.Policy)
+	return nil
+}

@@ -1,0 +1,122 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/maphash"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gatehouse-auth/gatehouse/guard"
+	"github.com/gatehouse-auth/gatehouse/internal/jose"
+	"github.com/gatehouse-auth/gatehouse/internal/policy"
+)
+
+// known is what the rules make of a verified token: never a decision, only what
+// one is made from.
+type known struct {
+	caller    guard.Caller
+	policy    policy.Caller
+	identity  http.Header // plain headers for the upstream; shared, not to be changed
+	algorithm string
+	fault     error // a claim that cannot be handed over
+}
+
+// know reads a verified token once for these rules.
+func (r *rules) know(caller guard.Caller, raw string) *known {
+	if k := r.seen.get(caller); k != nil {
+		return k
+	}
+	k := &known{caller: caller, identity: http.Header{}}
+	k.policy = policy.Caller{Issuer: caller.Issuer(), Subject: caller.Subject(), ClientID: caller.ClientID(), Scopes: caller.Scopes(), Roles: caller.Roles()}
+	claims, err := guard.Claims[map[string]json.RawMessage](caller)
+	if err != nil {
+		k.fault = fmt.Errorf("read the claims: %w", err)
+	}
+	k.policy.Claim = func(name string) (string, bool) { return policy.ClaimText(claims[name]) }
+	var issued json.Number
+	if json.Unmarshal(claims["iat"], &issued) == nil {
+		if seconds, err := issued.Float64(); err == nil && seconds > 0 && seconds < 1<<40 {
+			k.policy.Issued = time.Unix(int64(seconds), 0)
+		}
+	}
+	if t, err := jose.Parse(raw); err == nil {
+		k.algorithm = string(t.Algorithm())
+	}
+	for _, h := range r.headers {
+		value, ok := k.text(h.Claim(), claims)
+		if ok && !valuable(value) {
+			k.fault = fmt.Errorf("the claim %s cannot be the value of a header", h.Claim())
+		}
+		if ok {
+			k.identity[h.Name] = []string{value}
+		}
+	}
+	r.seen.put(caller, k)
+	return k
+}
+
+// text is the value of a claim for a header. Roles and lists are joined with
+// commas, so an element that has one is no value.
+func (k *known) text(name string, claims map[string]json.RawMessage) (string, bool) {
+	var list []string
+	switch {
+	case name == "roles":
+		list = k.policy.Roles
+	case name == "client_id":
+		return k.policy.ClientID, k.policy.ClientID != ""
+	case name == "scope":
+		return strings.Join(k.policy.Scopes, " "), true
+	case json.Unmarshal(claims[name], &list) != nil || list == nil:
+		return k.policy.Claim(name)
+	}
+	for _, element := range list {
+		if strings.Contains(element, ",") {
+			return "\x00", true // no value of a header
+		}
+	}
+	return strings.Join(list, ","), len(list) > 0
+}
+
+// valuable tells whether a claim's text can be the value of a header: what
+// could begin another header, or be read in two ways, cannot.
+func valuable(v string) bool {
+	return v == strings.TrimSpace(v) && utf8.ValidString(v) && !strings.ContainsFunc(v, unicode.IsControl)
+}
+
+// memory keeps the newest of a bounded number of tokens. It forgets the older
+// half of a shard when that is full.
+type memory struct {
+	seed  maphash.Seed
+	size  int
+	shard [16]struct {
+		mu       sync.RWMutex
+		new, old map[guard.Caller]*known
+	}
+}
+
+func newMemory(size int) *memory { return &memory{seed: maphash.MakeSeed(), size: size / 16 / 2} }
+
+func (m *memory) get(c guard.Caller) *known {
+	s := &m.shard[maphash.Comparable(m.seed, c)%16]
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if k, ok := s.new[c]; ok {
+		return k
+	}
+	return s.old[c]
+}
+
+func (m *memory) put(c guard.Caller, k *known) {
+	s := &m.shard[maphash.Comparable(m.seed, c)%16]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.new == nil || len(s.new) >= m.size {
+		s.old, s.new = s.new, map[guard.Caller]*known{}
+	}
+	s.new[c] = k
+}
