@@ -48,7 +48,9 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/web":       {"face", "people's endpoints: sign-on, consent, devices, logout, account, setup"},
 	"internal/page":      {"service", "pages and their stylesheet behind typed views"},
 
-	"internal/api": {"face", "machine endpoints"},
+	"internal/api":    {"face", "machine endpoints"},
+	"internal/attack": {"face", "the auditor: catalogue, baseline, oracle, report"},
+	"internal/lab":    {"face", "deliberately broken APIs, one flaw each"},
 
 	"internal/server": {"wiring", "configuration to listeners; decides every lifetime"},
 	"internal/demo":   {"wiring", "what dev starts beside the authority"},

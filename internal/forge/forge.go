@@ -37,6 +37,10 @@ type Source struct {
 	Callback string
 }
 
+// ForgedSubject is the user in whose name forged tokens are made: an acceptor
+// that answers in that name has taken one.
+const ForgedSubject = "usr_forged"
+
 // AccessToken is the type of Gatehouse's own access tokens (RFC 9068 §2.1).
 const AccessToken = "at+jwt"
 
@@ -167,7 +171,7 @@ func (f *forger) foreignAlgorithm() string { return string(f.own.Key().Algorithm
 // payload is the claims of the valid token for another user, fresh for ten
 // minutes: an acceptor that takes it shows the forged name.
 func (f *forger) payload() string {
-	return f.changed("sub", `"usr_forged"`, "exp", f.at(10*time.Minute), "iat", f.at(0))
+	return f.changed("sub", quote(ForgedSubject), "exp", f.at(10*time.Minute), "iat", f.at(0))
 }
 
 // changed is the claims of the valid token with some values replaced; the
