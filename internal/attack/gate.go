@@ -54,7 +54,7 @@ func places(t Target, valid string) []shot {
 		shots = append(shots, shot{id: "T70", name: "query-" + name, title: "the valid token as ?" + name + "=", want: wantHeader, change: query(name, valid), exacting: true})
 	}
 	shots = append(shots, shot{id: "T71", name: "bad-header-good-query", title: "a bad token in its place and the valid one in the query", want: wantOne, change: bad(query("access_token", valid)), exacting: true})
-	if t.Cookie != "" {
+	if t.Cookie != "" || t.Field != "" {
 		return shots
 	}
 	return append(shots,
@@ -67,7 +67,7 @@ func places(t Target, valid string) []shot {
 // schemes write the header otherwise (T72). Any case of "bearer" and more
 // spaces are not among them: RFC 9110 §11.4 allows both.
 func schemes(t Target, valid string) []shot {
-	if t.Cookie != "" {
+	if t.Cookie != "" || t.Field != "" {
 		return nil
 	}
 	var shots []shot

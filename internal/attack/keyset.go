@@ -82,3 +82,46 @@ func fetch(ctx context.Context, address string) ([]byte, error) {
 	}
 	return io.ReadAll(io.LimitReader(response.Body, jose.MaxKeySetBytes))
 }
+
+// TokenEndpoint finds where an issuer gives tokens out.
+func TokenEndpoint(ctx context.Context, issuer string) (string, error) {
+	u, err := url.Parse(issuer)
+	if err != nil || u.Host == "" {
+		return "", fmt.Errorf("the issuer %q is no URL", issuer)
+	}
+	path := strings.TrimSuffix(u.Path, "/")
+	var failed error
+	for _, place := range []string{path + "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server" + path} {
+		at := url.URL{Scheme: u.Scheme, Host: u.Host, Path: place}
+		body, err := fetch(ctx, at.String())
+		if err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		var document struct {
+			Endpoint string `json:"token_endpoint"`
+		}
+		if json.Unmarshal(body, &document) == nil && document.Endpoint != "" {
+			return document.Endpoint, nil
+		}
+	}
+	return "", fmt.Errorf("%w: no token endpoint at the issuer %s: %w", ErrUnreachable, bare(issuer), failed)
+}
+
+// IssuerOf is the `iss` of a token, unverified; "" for none.
+func IssuerOf(raw string) string {
+	token, err := jose.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return text(claimsOf(token)["iss"])
+}
+
+// ClaimsOf are the claims of a token, unverified.
+func ClaimsOf(raw string) (map[string]any, error) {
+	token, err := jose.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	return claimsOf(token), nil
+}

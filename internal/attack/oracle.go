@@ -85,6 +85,8 @@ func (o oracle) judge(a answer, least float64) (outcome, string) {
 		return limited, "too many requests"
 	case a.status >= 500 && !o.same(a):
 		return crashed, fmt.Sprintf("status %d", a.status)
+	case !o.same(a) && least > 0:
+		return refused, fmt.Sprintf("status %d", a.status)
 	case !o.same(a):
 		return o.elsewhere(a)
 	}

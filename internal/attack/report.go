@@ -160,3 +160,20 @@ func (r Report) of(kind func(Result) bool) []Result {
 	})
 	return list
 }
+
+// Join makes one report of several.
+func Join(reports ...Report) Report {
+	whole := Report{Schema: Schema, Results: []Result{}}
+	for i, r := range reports {
+		if i == 0 {
+			whole.Tool, whole.Started, whole.Permission = r.Tool, r.Started, r.Permission
+		}
+		whole.Ended = r.Ended
+		whole.Targets = append(whole.Targets, r.Targets...)
+		whole.Results = append(whole.Results, r.Results...)
+		whole.Notes = append(whole.Notes, r.Notes...)
+		whole.Interrupted = whole.Interrupted || r.Interrupted
+	}
+	whole.conclude()
+	return whole
+}

@@ -38,6 +38,9 @@ func reproduce(t Target, result Result) string {
 }
 
 func carried(t Target, placeholder string) string {
+	if t.Field != "" {
+		return " --data-urlencode \"" + t.Field + "=" + placeholder + "\""
+	}
 	if t.Cookie != "" {
 		return " -b \"" + t.Cookie + "=" + placeholder + "\""
 	}

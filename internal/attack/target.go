@@ -18,6 +18,7 @@ type Target struct {
 	Headers http.Header // sent with every request
 	Body    string
 	Cookie  string // name of the cookie that carries the token; "": Authorization: Bearer
+	Field   string // name of the field of a form that carries it instead
 	// Declared says where an OpenAPI document declares the route, such as
 	// "api.yaml:12"; "" elsewhere.
 	Declared string
@@ -126,7 +127,7 @@ func (t Target) request(ctx context.Context, token string) (*http.Request, error
 	if request.Header.Get("User-Agent") == "" {
 		request.Header.Set("User-Agent", "gatehouse-audit")
 	}
-	if token != "" {
+	if token != "" || t.Field != "" {
 		t.carry(request, token)
 	}
 	return request, nil
@@ -134,6 +135,16 @@ func (t Target) request(ctx context.Context, token string) (*http.Request, error
 
 // carry puts a token where the target takes it.
 func (t Target) carry(request *http.Request, token string) {
+	if t.Field != "" {
+		form := t.Body
+		if token != "" {
+			form = strings.TrimPrefix(form+"&"+t.Field+"="+url.QueryEscape(token), "&")
+		}
+		request.Body, request.ContentLength = io.NopCloser(strings.NewReader(form)), int64(len(form))
+		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(form)), nil }
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		return
+	}
 	if t.Cookie == "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 		return
@@ -148,6 +159,9 @@ func (t Target) carry(request *http.Request, token string) {
 // sendable tells whether a header can carry the text, as far as HTTP goes
 // (RFC 9110 §5.5). A cookie carries less (RFC 6265 §4.1.1).
 func (t Target) sendable(token string) bool {
+	if t.Field != "" {
+		return true
+	}
 	for _, r := range []byte(token) {
 		if r < ' ' && r != '\t' || r == 0x7f || t.Cookie != "" && strings.IndexByte(` ",;\`, r) >= 0 {
 			return false

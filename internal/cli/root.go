@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-auth/gatehouse/internal/attack"
 	"github.com/gatehouse-auth/gatehouse/internal/demo"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/store"
@@ -21,7 +22,10 @@ const (
 	exitOK            = 0
 	exitFailure       = 1
 	exitUsage         = 2
+	exitNegative      = 3
 	exitNotAuthorized = 4
+	exitNotMeasurable = 5
+	exitUnreachable   = 6
 	exitInterrupted   = 130
 )
 
@@ -59,8 +63,12 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(streams.Err, "error: %s\n", strings.TrimSpace(err.Error()))
 	code := exitCode(ctx, err)
+	if code == exitNegative {
+		fmt.Fprintln(streams.Err, strings.TrimSpace(err.Error())) // a verdict is no error
+		return code
+	}
+	fmt.Fprintf(streams.Err, "error: %s\n", strings.TrimSpace(err.Error()))
 	if code == exitUsage {
 		fmt.Fprintf(streams.Err, "See: %s --help\n", command.CommandPath())
 	}
@@ -72,6 +80,8 @@ func exitCode(ctx context.Context, err error) int {
 	var devMistake *demo.Usage
 	var invalid *iam.Invalid
 	var owner *store.NotOwner
+	var bad *negative
+	var vague *unmeasured
 	switch {
 	case errors.As(err, &mistake), errors.As(err, &devMistake), errors.As(err, &invalid), fromCobra(err):
 		return exitUsage
@@ -79,6 +89,12 @@ func exitCode(ctx context.Context, err error) int {
 		return exitNotAuthorized
 	case ctx.Err() != nil:
 		return exitInterrupted
+	case errors.As(err, &bad):
+		return exitNegative
+	case errors.As(err, &vague):
+		return exitNotMeasurable
+	case errors.Is(err, attack.ErrUnreachable):
+		return exitUnreachable
 	}
 	return exitFailure
 }
@@ -108,11 +124,14 @@ Begin with:  gatehouse dev`,
 		Version:           version(),
 	}
 	root.SetVersionTemplate("gatehouse {{.Version}}\n")
-	root.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "admin", Title: "Administer, also while a server runs:"})
+	root.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "test", Title: "Test:"}, &cobra.Group{ID: "admin", Title: "Administer, also while a server runs:"})
 	for _, c := range []*cobra.Command{a.devCommand(), a.initCommand(), a.serveCommand()} {
 		c.GroupID = "run"
 		root.AddCommand(c)
 	}
+	audit := a.auditCommand()
+	audit.GroupID = "test"
+	root.AddCommand(audit)
 	for _, c := range []*cobra.Command{a.apiCommand(), a.roleCommand(), a.userCommand(), a.clientCommand(), a.serviceAccountCommand(), a.keyCommand(), a.kekCommand(), a.setupCommand()} {
 		c.GroupID = "admin"
 		root.AddCommand(c)
