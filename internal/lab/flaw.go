@@ -64,7 +64,7 @@ var Flaws = []Flaw{
 	{Name: "a comparison that is cut short", Rows: "T13 T16"},
 	{Name: "more bytes of a signature are ignored", Rows: "T13 T63"},
 	{Name: "any issuer is as good as ours", Rows: "T09 T30 T55"},
-	{Name: "keys of the issuer in the token are fetched", Rows: "T30"},
+	{Name: "keys of the issuer in the token are fetched", Rows: "T30 T55"},
 	{Name: "more segments are ignored", Rows: "T39"},
 	{Name: "five empty segments end the process", Rows: "T39"},
 	{Name: "expired is asked first", Rows: "T17 T51 T52"},

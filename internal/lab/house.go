@@ -187,8 +187,10 @@ func (a *api) caller(r *http.Request) (string, bool) {
 		}
 	case "any Authorization header will do":
 		for _, value := range r.Header.Values("Authorization") {
-			if subject, ok := a.verifier.Caller(r.Context(), strings.TrimPrefix(value, "Bearer ")); ok {
-				return subject, true
+			if raw, bearer := strings.CutPrefix(value, "Bearer "); bearer {
+				if subject, ok := a.verifier.Caller(r.Context(), raw); ok {
+					return subject, true
+				}
 			}
 		}
 		return "", false
