@@ -117,10 +117,10 @@ func (r *route) conclude(ctx context.Context, st state, refusals []answer) (stat
 	none, garbage, broken := refusals[0], refusals[1], refusals[2]
 	only := func(a ...answer) { r.oracle = newOracle(r.oracle.valid, a) }
 	switch {
-	case r.oracle.public(none):
-		st.reason = fmt.Sprintf("Public route: without a token it answers %d as with one, so nothing can be said about what it accepts.", none.status)
 	case st.baseline.Valid >= 400:
 		st.reason = fmt.Sprintf("The valid token is not accepted: status %d. Is it expired, for another API, or without the scope that the route needs?", st.baseline.Valid)
+	case r.oracle.public(none):
+		st.reason = fmt.Sprintf("Public route: without a token it answers %d as with one, so nothing can be said about what it accepts.", none.status)
 	case r.oracle.public(garbage):
 		only(none)
 		st.unsigned = "any text is accepted as a token"
