@@ -49,7 +49,7 @@ func (h house) config(t testing.TB, f lab.Flaw) attack.Config {
 	t.Helper()
 	c := attack.Config{
 		Targets: []attack.Target{{URL: h.url + f.Path()}}, Keys: h.issuer.Keys(), Issuer: h.issuer.URL(), Audience: h.issuer.Audience(),
-		Token: func(context.Context) (string, error) { return h.Token(f) },
+		Token:          func(context.Context) (string, error) { return h.Token(f) },
 		CallbackListen: "127.0.0.1:0", AllowDoS: f.Costly, Rate: 2000, Timeout: 4 * time.Second, Patience: 2 * time.Second,
 	}
 	if f.Rows == "T79" {
