@@ -2,7 +2,6 @@ package attack
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net/http"
 	"strings"
@@ -245,5 +244,3 @@ func numericDate(v any) (time.Time, bool) {
 	}
 	return time.Unix(int64(seconds), 0), true
 }
-
-func random() string { return strings.ToLower(rand.Text()) }
