@@ -83,7 +83,7 @@ func (o oracle) judge(a answer, least float64) (outcome, string) {
 		return crashed, "no answer: " + cause(a.err)
 	case a.status == http.StatusTooManyRequests:
 		return limited, "too many requests"
-	case a.status >= 500 && !o.same(a):
+	case a.status >= 500 && a.status != http.StatusNotImplemented && a.status != http.StatusHTTPVersionNotSupported && !o.same(a):
 		return crashed, fmt.Sprintf("status %d", a.status)
 	case !o.same(a) && least > 0:
 		return refused, fmt.Sprintf("status %d", a.status)
