@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/finding"
@@ -31,15 +32,19 @@ func (r *run) fire(ctx context.Context, route *route, row finding.Finding, shots
 	failed := make([]error, len(shots))
 	lanes := make(chan struct{}, r.lanes(route))
 	var all sync.WaitGroup
+	var stopped atomic.Bool
 	for i, s := range shots {
 		lanes <- struct{}{}
-		if ctx.Err() != nil || slices.ContainsFunc(failed[:i], func(err error) bool { return errors.Is(err, errLimited) }) {
+		if ctx.Err() != nil || stopped.Load() {
 			<-lanes
 			break
 		}
 		all.Go(func() {
 			defer func() { <-lanes }()
 			verdicts[i], failed[i] = r.try(ctx, route, s, notes)
+			if errors.Is(failed[i], errLimited) {
+				stopped.Store(true)
+			}
 		})
 	}
 	all.Wait()
