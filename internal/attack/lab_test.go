@@ -110,8 +110,9 @@ func TestEveryFlawIsFoundAndNothingElse(t *testing.T) {
 				got := rowsOf(report.Findings())
 				if f.Name == "a comparison that is cut short" {
 					// Whether a token without its last four characters is canonical
-					// base64url depends on the signature.
-					got = strings.TrimSuffix(got, " T63")
+					// base64url depends on the signature, and so does whether a zero
+					// byte is its beginning.
+					got = strings.TrimPrefix(strings.TrimSuffix(got, " T63"), "T03 ")
 				}
 				for id := range strings.FieldsSeq(f.Rows) {
 					planted++
