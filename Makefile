@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 FUZZTIME ?= 10m
-MODULES := . guard/guardgrpc e2e e2e/openid e2e/vectors bench interop
+MODULES := . guard/guardgrpc e2e e2e/openid e2e/vectors e2e/targets bench interop
 
 .PHONY: help
 help: ## show this help
@@ -57,6 +57,7 @@ test: lint browser proxies ## everything that CI runs (under 25 minutes)
 	cd bench && go test ./...
 	cd e2e && go test -count=1 ./...
 	$(MAKE) --no-print-directory interop
+	$(MAKE) --no-print-directory -C e2e/targets test
 
 .PHONY: test-long
 test-long: test ## everything, with ten minutes of fuzzing for each target and of kills

@@ -52,6 +52,8 @@ var packages = map[string]struct{ layer, purpose string }{
 
 	"internal/api":     {"face", "machine endpoints"},
 	"internal/gateway": {"face", "reverse proxy and forward-auth: what reaches an API, and with whose name"},
+	"internal/attack":  {"face", "the auditor: catalogue, baseline, oracle, report"},
+	"internal/lab":     {"face", "deliberately broken APIs, one flaw each"},
 
 	"internal/server": {"wiring", "configuration to listeners; decides every lifetime"},
 	"internal/demo":   {"wiring", "what dev starts beside the authority"},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-auth/gatehouse/internal/attack"
 	"github.com/gatehouse-auth/gatehouse/internal/demo"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/store"
@@ -23,6 +24,7 @@ const (
 	exitUsage         = 2
 	exitVerdict       = 3
 	exitNotAuthorized = 4
+	exitNotMeasurable = 5
 	exitUnreachable   = 6
 	exitInterrupted   = 130
 )
@@ -64,8 +66,12 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	if verdict := (*badToken)(nil); errors.As(err, &verdict) {
 		return exitVerdict
 	}
-	fmt.Fprintf(streams.Err, "error: %s\n", strings.TrimSpace(err.Error()))
 	code := exitCode(ctx, err)
+	if bad := (*negative)(nil); errors.As(err, &bad) {
+		fmt.Fprintln(streams.Err, strings.TrimSpace(err.Error())) // a verdict is no error
+		return code
+	}
+	fmt.Fprintf(streams.Err, "error: %s\n", strings.TrimSpace(err.Error()))
 	if code == exitUsage {
 		fmt.Fprintf(streams.Err, "See: %s --help\n", command.CommandPath())
 	}
@@ -79,6 +85,8 @@ func exitCode(ctx context.Context, err error) int {
 	var owner *store.NotOwner
 	var silent *unreachable
 	var verdict *findings
+	var bad *negative
+	var vague *unmeasured
 	switch {
 	case errors.As(err, &verdict):
 		return exitVerdict
@@ -88,7 +96,11 @@ func exitCode(ctx context.Context, err error) int {
 		return exitNotAuthorized
 	case ctx.Err() != nil:
 		return exitInterrupted
-	case errors.As(err, &silent):
+	case errors.As(err, &bad):
+		return exitVerdict
+	case errors.As(err, &vague):
+		return exitNotMeasurable
+	case errors.As(err, &silent), errors.Is(err, attack.ErrUnreachable):
 		return exitUnreachable
 	}
 	return exitFailure
@@ -124,6 +136,9 @@ Begin with:  gatehouse dev`,
 		c.GroupID = "run"
 		root.AddCommand(c)
 	}
+	audit := a.auditCommand()
+	audit.GroupID = "test"
+	root.AddCommand(audit)
 	for _, c := range []*cobra.Command{a.apiCommand(), a.roleCommand(), a.userCommand(), a.clientCommand(), a.serviceAccountCommand(), a.keyCommand(), a.kekCommand(), a.setupCommand()} {
 		c.GroupID = "admin"
 		root.AddCommand(c)

@@ -81,6 +81,19 @@ func IsDevFolder(dir string) bool {
 	return err == nil
 }
 
+// Names are the issuer of a dev folder and the audience of its demo API.
+func Names(dir string) (issuer, audience string, err error) {
+	content, err := os.ReadFile(filepath.Join(dir, markerFile))
+	if err != nil {
+		return "", "", fmt.Errorf("read the marker of the dev folder: %w", err)
+	}
+	var m marker
+	if err := json.Unmarshal(content, &m); err != nil {
+		return "", "", fmt.Errorf("%s is damaged: %w", filepath.Join(dir, markerFile), err)
+	}
+	return m.Issuer, m.Audience, nil
+}
+
 // ReadKEK reads the key-encryption key of a dev folder, for commands beside a
 // running dev. Outside dev the key never lies in the data folder.
 func ReadKEK(dir string) (keys.KEK, error) {

@@ -16,9 +16,15 @@ func (f *forger) classes() []Token {
 		{"request-object", "oauth-authz-req+jwt"}, {"introspection", "token-introspection+jwt"}, {"event", "secevent+jwt"}, {"hand-off", "handoff+jwt"},
 		{"refresh-token", "rt+jwt"}, {"empty", ""}, {"space", "at+jwt "}, {"prefix", "text/at+jwt"}, {"longer", "at+jwt2"},
 	} {
+		if strings.EqualFold(v.kind, f.typ) {
+			continue // the valid token is of that type
+		}
 		tokens = append(tokens, Token{ID: "T56", Name: "typ-" + v.name, Title: "signed, typ " + quote(v.kind), Want: want, Raw: f.byLab(f.labHeader(algorithm, v.kind), f.changed())})
 	}
 	bare := []string{"alg", quote(algorithm), "kid", quote(f.Lab.Key().ID())}
+	if f.typ == "" {
+		return tokens
+	}
 	return append(tokens,
 		Token{ID: "T56", Name: "typ-missing", Title: "signed, no typ", Want: want, Raw: f.byLab(object(bare...), f.changed())},
 		Token{ID: "T56", Name: "typ-list", Title: "signed, typ a list", Want: want, Raw: f.byLab(object(append(bare, "typ", `["at+jwt"]`)...), f.changed())},

@@ -1,6 +1,7 @@
 package forge
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,7 +27,22 @@ type Source struct {
 	Issuer, Audience string
 	// Now is the acceptor's clock.
 	Now time.Time
+	// Own is the forger's key pair, for who publishes it where a token leads;
+	// zero: one is drawn. Its algorithm is that of Valid, or any where Valid is
+	// signed with a secret.
+	Own jose.Signer
+	// Callback is an address of the forger's that tokens lead to, without a
+	// slash at the end; "" for none. Keys lie at /T23/jwks.json, a certificate at
+	// /T24/cert.pem, and the issuer /T30 publishes its metadata as usual.
+	Callback string
 }
+
+// ForgedSubject is the user in whose name forged tokens are made: an acceptor
+// that answers in that name has taken one.
+const ForgedSubject = "usr_forged"
+
+// AccessToken is the type of Gatehouse's own access tokens (RFC 9068 §2.1).
+const AccessToken = "at+jwt"
 
 // Token is one forged token.
 type Token struct {
@@ -51,7 +67,7 @@ func All(s Source) ([]Token, error) {
 	}
 	groups := []func() []Token{
 		f.unsigned, f.edited, f.confused, f.guessed, f.steered, f.foreign, f.misshapen,
-		f.keyIDs, f.embedded, f.encoded, f.polyglots, f.encrypted, f.outsized,
+		f.keyIDs, f.embedded, f.calling, f.encoded, f.polyglots, f.encrypted, f.outsized,
 	}
 	if !s.Lab.IsZero() {
 		groups = append(groups, f.swapped, f.critical, f.repeated, f.signedOddly, f.classes, f.times, f.audiences, f.issuers, f.types)
@@ -88,6 +104,7 @@ type forger struct {
 	body      string
 	signature string
 	claims    map[string]json.RawMessage
+	typ       string      // of the valid token, as it was written
 	public    jose.Key    // the issuer's key of the valid token, zero if unknown
 	own       jose.Signer // a key of the forger's own, of the same algorithm
 	err       error       // the first error of a signing
@@ -107,15 +124,54 @@ func newForger(s Source) (*forger, error) {
 	if s.Issuer == "" || s.Audience == "" || s.Now.IsZero() {
 		return nil, errors.New("the source names no issuer, audience or time")
 	}
-	f.public, _ = s.Keys.Key(valid.KeyID())
-	f.own, err = jose.GenerateSigner(valid.Algorithm())
+	f.public = s.signedBy(valid)
+	f.typ = writtenType(f.head)
+	if f.own = s.Own; f.own.IsZero() {
+		f.own, err = jose.GenerateSigner(OwnAlgorithm(valid))
+	}
 	return f, err
 }
+
+// OwnAlgorithm is the algorithm of the forger's own key: that of the valid
+// token, and RS256 where a secret signed it.
+func OwnAlgorithm(valid jose.Token) jose.Algorithm {
+	if strings.HasPrefix(string(valid.Algorithm()), "HS") {
+		return jose.RS256
+	}
+	return valid.Algorithm()
+}
+
+// writtenType is the `typ` of a header as it was written, "" for none.
+func writtenType(head string) string {
+	var header struct {
+		Type string `json:"typ"`
+	}
+	text, _ := base64.RawURLEncoding.DecodeString(head) // Parse has read it
+	_ = json.Unmarshal(text, &header)
+	return header.Type
+}
+
+// signedBy is the key of a token: by its kid or, where it names none, the one
+// whose signature fits.
+func (s Source) signedBy(valid jose.Token) jose.Key {
+	if key, ok := s.Keys.Key(valid.KeyID()); ok {
+		return key
+	}
+	for _, key := range s.Keys.Keys() {
+		if valid.Verify(key) == nil {
+			return key
+		}
+	}
+	return jose.Key{}
+}
+
+// foreignAlgorithm is the one that the forger's own key signs with.
+func (f *forger) foreignAlgorithm() string { return string(f.own.Key().Algorithm()) }
 
 // payload is the claims of the valid token for another user, fresh for ten
 // minutes: an acceptor that takes it shows the forged name.
 func (f *forger) payload() string {
-	return f.changed("sub", `"usr_forged"`, "exp", f.at(10*time.Minute), "iat", f.at(0))
+	return f.changed("sub", quote(ForgedSubject), "exp", f.at(10*time.Minute), "iat", f.at(0))
 }
 
 // changed is the claims of the valid token with some values replaced; the
@@ -142,8 +198,16 @@ func (f *forger) at(d time.Duration) string { return strconv.FormatInt(f.Now.Add
 // header is the protected header of the valid token with another algorithm,
 // followed by more members, given as pairs of name and JSON.
 func (f *forger) header(algorithm string, more ...string) string {
-	return object(append([]string{"alg", quote(algorithm), "kid", quote(f.valid.KeyID()), "typ", `"at+jwt"`}, more...)...)
+	members := []string{"alg", quote(algorithm)}
+	if f.valid.KeyID() != "" {
+		members = append(members, "kid", quote(f.valid.KeyID()))
+	}
+	return object(append(append(members, "typ", f.kind()), more...)...)
 }
+
+// kind is the `typ` of the valid token as JSON: an acceptor that looks at it
+// shall have no reason there to refuse a forged one.
+func (f *forger) kind() string { return quote(f.labType()) }
 
 func (f *forger) marshal(v any) []byte {
 	data, err := json.Marshal(v)

@@ -34,7 +34,7 @@ func (f *forger) keyIDs() []Token {
 		{"T22", "long", quote(strings.Repeat("k", 4096)), ""},
 		{"T22", "url", `"https://attacker.invalid/key"`, ""},
 	} {
-		header := object("alg", `"HS256"`, "kid", v.kid, "typ", `"at+jwt"`)
+		header := object("alg", `"HS256"`, "kid", v.kid, "typ", f.kind())
 		tokens = append(tokens, Token{
 			ID: v.id, Name: "kid-" + v.name, Title: "HS256 with what its kid leads to: " + v.name, Want: wantKey,
 			Raw: f.mac("HS256", header, f.payload(), []byte(v.secret)),
@@ -45,7 +45,7 @@ func (f *forger) keyIDs() []Token {
 
 // embedded bring the key to check them with, or say where it lies.
 func (f *forger) embedded() []Token {
-	algorithm := string(f.valid.Algorithm())
+	algorithm := f.foreignAlgorithm()
 	var tokens []Token
 	for _, location := range f.locations() {
 		for _, p := range []struct{ id, member string }{{"T23", "jku"}, {"T24", "x5u"}} {
@@ -56,7 +56,7 @@ func (f *forger) embedded() []Token {
 		}
 	}
 	jwk := string(f.marshal(f.own.Key()))
-	fresh := object("alg", quote(algorithm), "kid", quote(f.own.Key().ID()), "typ", `"at+jwt"`, "jwk", jwk)
+	fresh := object("alg", quote(algorithm), "kid", quote(f.own.Key().ID()), "typ", f.kind(), "jwk", jwk)
 	chain := string(f.marshal([]string{f.certificate()}))
 	return append(tokens,
 		Token{ID: "T25", Name: "jwk-same-kid", Title: "the forger's key in the header, under the issuer's kid", Want: wantKey, Raw: f.byOwn(f.header(algorithm, "jwk", jwk), f.payload())},

@@ -25,13 +25,13 @@ func (f *forger) swapped() []Token {
 		if isRSA && (strings.HasPrefix(other, "RS") || strings.HasPrefix(other, "PS")) {
 			method = other // the key can really compute it
 		}
-		signed := encode(f.labHeader(other, "at+jwt")) + "." + encode(f.changed())
+		signed := encode(f.labHeader(other, f.labType())) + "." + encode(f.changed())
 		tokens = append(tokens, Token{ID: "T07", Name: "alg-swapped-" + strings.ToLower(other), Title: "signed by the issuer's key as " + other, Want: wantAlgorithm, Raw: f.as(method, f.Lab, signed)})
 	}
 	for _, v := range []struct{ name, alg string }{
 		{"lower", strings.ToLower(own)}, {"space-behind", own + " "}, {"space-before", " " + own}, {"nul", own + "\x00"},
 	} {
-		tokens = append(tokens, Token{ID: "T08", Name: "alg-spelling-" + v.name, Title: "signed, the algorithm written " + quote(v.alg), Want: wantAlgorithm, Raw: f.byLab(f.labHeader(v.alg, "at+jwt"), f.changed())})
+		tokens = append(tokens, Token{ID: "T08", Name: "alg-spelling-" + v.name, Title: "signed, the algorithm written " + quote(v.alg), Want: wantAlgorithm, Raw: f.byLab(f.labHeader(v.alg, f.labType()), f.changed())})
 	}
 	return append(tokens, f.salts()...)
 }

@@ -58,7 +58,14 @@ func salted(m *jwt.SigningMethodRSAPSS, salt int) jwt.SigningMethod {
 
 // genuine is the header of a genuine token with more members.
 func (f *forger) genuine(more ...string) string {
-	return f.labHeader(string(f.Lab.Key().Algorithm()), "at+jwt", more...)
+	return f.labHeader(string(f.Lab.Key().Algorithm()), f.labType(), more...)
+}
+
+func (f *forger) labType() string {
+	if f.typ == "" {
+		return AccessToken
+	}
+	return f.typ
 }
 
 func (f *forger) labHeader(algorithm, kind string, more ...string) string {

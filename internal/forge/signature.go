@@ -27,9 +27,9 @@ func (f *forger) signatureBytes() []byte {
 
 // foreign are signed correctly, by a key that is not the issuer's.
 func (f *forger) foreign() []Token {
-	algorithm := string(f.valid.Algorithm())
+	algorithm := f.foreignAlgorithm()
 	own := func(kid ...string) string {
-		return object(append(append([]string{"alg", quote(algorithm)}, kid...), "typ", `"at+jwt"`)...)
+		return object(append(append([]string{"alg", quote(algorithm)}, kid...), "typ", f.kind())...)
 	}
 	expired := f.changed("exp", f.at(-time.Hour))
 	elsewhere := f.changed("iss", `"https://issuer.invalid"`)
@@ -76,6 +76,8 @@ func (f *forger) misshapen() []Token {
 	switch f.valid.Algorithm() {
 	case jose.EdDSA:
 		return append(tokens, f.edwards()...)
+	case jose.HS256, jose.HS384, jose.HS512:
+		return tokens
 	case jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512:
 		return append(tokens, f.weakRSA()...)
 	}

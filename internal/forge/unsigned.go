@@ -45,10 +45,10 @@ func (f *forger) noneVariants() []Token {
 	for _, v := range []struct{ name, alg string }{
 		{"nul", `"none\u0000"`}, {"space", `" none"`}, {"list", `["none"]`}, {"null", `null`}, {"empty", `""`}, {"number", `0`}, {"false", `false`}, {"escaped", `"\u006eone"`},
 	} {
-		header := object("alg", v.alg, "kid", quote(f.valid.KeyID()), "typ", `"at+jwt"`)
+		header := object("alg", v.alg, "kid", quote(f.valid.KeyID()), "typ", f.kind())
 		tokens = append(tokens, Token{ID: "T02", Name: "alg-none-" + v.name, Title: "algorithm " + v.alg, Want: wantAlgorithm, Raw: join(header, f.payload(), "")})
 	}
-	missing := object("kid", quote(f.valid.KeyID()), "typ", `"at+jwt"`)
+	missing := object("kid", quote(f.valid.KeyID()), "typ", f.kind())
 	return append(tokens, Token{ID: "T02", Name: "alg-missing", Title: "no algorithm", Want: wantAlgorithm, Raw: join(missing, f.payload(), "")})
 }
 

@@ -47,11 +47,29 @@ func (s *Service) verify(raw string) (jose.Claims, error) {
 	if len(claims.Audience) != 1 || claims.Has("cnf") {
 		return jose.Claims{}, dead("no single audience, or bound to a key")
 	}
+	if err := complete(claims); err != nil {
+		return jose.Claims{}, dead("%w", err)
+	}
 	expect := jose.Expect{Type: accessType, Issuer: s.issuer, Audience: claims.Audience[0], Now: s.now()}
 	if err := expect.Check(t, claims); err != nil {
 		return jose.Claims{}, dead("%w", err)
 	}
 	return claims, nil
+}
+
+// complete tells whether claims are those of an access token (RFC 9068 §2.2).
+// Without jti a token could not be revoked by it.
+func complete(claims jose.Claims) error {
+	if claims.ID == "" || !claims.Has("iat") {
+		return fmt.Errorf("%w: jti or iat is missing", jose.ErrClaim)
+	}
+	var err error
+	for _, name := range []string{"acr", "sid"} {
+		_, wrong := claims.String(name)
+		err = errors.Join(err, wrong)
+	}
+	_, wrong := claims.Int("auth_time")
+	return errors.Join(err, wrong)
 }
 
 // accept is verify and everything that can end a token before it expires:

@@ -1,0 +1,283 @@
+package attack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/gatehouse-auth/gatehouse/internal/forge"
+	"github.com/gatehouse-auth/gatehouse/internal/jose"
+)
+
+// secrets tries to find the secret of the valid token offline, then sends
+// tokens with guessed secrets (T10).
+func (r *run) secrets(ctx context.Context, route *route, st state, p plan, notes *odd) (Result, error) {
+	secret, where, tried := guess(route.valid, r.config.Words)
+	row, _ := findRow("T10")
+	if secret == nil {
+		if st.unsigned != "" {
+			return untestable("Implied by T04."), nil
+		}
+		result, err := r.fire(ctx, route, row, r.pick(p.shots["T10"]), notes)
+		if tried > 0 && result.Verdict == Resisted {
+			result.Reason = fmt.Sprintf("%d secrets tried offline, none fits; %s", tried, strings.ToLower(result.Reason[:1])+result.Reason[1:])
+		}
+		return result, err
+	}
+	result := Result{Verdict: Vulnerable, Reason: "The secret of the valid token was found offline: " + where + ".", Evidence: []Evidence{{Name: "offline", Title: "the secret is " + where, Answer: "the signature fits"}}}
+	if forged, err := withSecret(route.valid, secret); err == nil && st.unsigned == "" {
+		s := shot{id: "T10", name: "forged-with-the-secret", title: "another user's token, signed with the secret that was found", token: forged}
+		v, err := r.try(ctx, route, s, notes)
+		if err != nil && !errors.Is(err, errLimited) {
+			return result, err
+		}
+		result.Sent = 1
+		result.Evidence = append(result.Evidence, Evidence{Name: s.name, Title: s.title, Answer: v.answer})
+	}
+	return result, nil
+}
+
+// withSecret is the valid token for another user, signed with a known secret.
+func withSecret(valid string, secret []byte) (string, error) {
+	token, err := jose.Parse(valid)
+	if err != nil {
+		return "", err
+	}
+	claims := claimsOf(token)
+	claims["sub"] = forge.ForgedSubject
+	made := jwt.NewWithClaims(jwt.GetSigningMethod(string(token.Algorithm())), jwt.MapClaims(claims))
+	if token.Type() != "" {
+		made.Header["typ"] = token.Type()
+	}
+	if token.KeyID() != "" {
+		made.Header["kid"] = token.KeyID()
+	}
+	return made.SignedString(secret)
+}
+
+// recover computes the issuer's key where it is not published (T06).
+func (r *run) recover(valid string) {
+	switch {
+	case r.config.Keys.Len() > 0:
+		r.recoverNote = "The issuer's key is known: what would be forged with a recovered one is sent as T05."
+		return
+	case strings.HasPrefix(string(algorithmOf(valid)), "HS"):
+		r.recoverNote = "The valid token is signed with a secret: there is no public key to recover."
+		return
+	case r.config.Second == "":
+		r.recoverNote = "The issuer's key is not published: it can be recovered from two tokens. Give another one with --second-token."
+		return
+	}
+	key, err := recoverKey(valid, r.config.Second)
+	if err != nil {
+		r.recoverNote = "The key could not be recovered: " + err.Error() + "."
+		return
+	}
+	r.recovered = key
+}
+
+// confusedWithRecovered are the tokens of T05 under the name of T06.
+func (r *run) confusedWithRecovered(source forge.Source) []shot {
+	if r.recovered.IsZero() {
+		return nil
+	}
+	source.Keys = jose.NewKeySet(r.recovered)
+	all, err := forge.All(source)
+	if err != nil {
+		return nil
+	}
+	var shots []shot
+	for _, f := range all {
+		if f.ID == "T05" {
+			shots = append(shots, shot{id: "T06", name: f.Name, title: f.Title + ", recovered from two tokens", want: f.Want, token: f.Raw})
+		}
+	}
+	return shots
+}
+
+// mint signs the claims of the valid token with changes, by the lab's key.
+func (r *run) mint(valid string, changes map[string]any) (string, error) {
+	token, err := jose.Parse(valid)
+	if err != nil {
+		return "", err
+	}
+	claims := claimsOf(token)
+	for name, value := range changes {
+		claims[name] = value
+	}
+	kind := token.Type()
+	if kind == "" {
+		kind = "JWT"
+	}
+	return r.config.Lab.Sign(kind, claims)
+}
+
+// leeway finds how long after exp a token is still taken: 0 to an hour, to a
+// second's precision in at most 12 requests (T51).
+func (r *run) leeway(ctx context.Context, route *route, result Result) (Result, error) {
+	if r.config.Lab.IsZero() {
+		return result, nil
+	}
+	takes := func(seconds int) (bool, error) {
+		raw, err := r.mint(route.valid, map[string]any{"exp": r.config.now().Add(-time.Duration(seconds) * time.Second).Unix()})
+		if err != nil {
+			return false, err
+		}
+		a, err := route.send(ctx, shot{token: raw})
+		what, _ := route.oracle.judge(a, 0)
+		return err == nil && what == accepted, err
+	}
+	low, high := 0, 300 // five minutes are refused already
+	for high-low > 1 {
+		middle := (low + high) / 2
+		yes, err := takes(middle)
+		if err != nil {
+			return result, err
+		}
+		result.Sent++
+		if yes {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	result.Reason += fmt.Sprintf(" A token is taken until %d s after it expired.", low)
+	if low > 90 {
+		result.Verdict, result.Severity = Vulnerable, "low"
+		result.Evidence = []Evidence{{Name: "leeway", Title: "expired tokens of growing age", Answer: fmt.Sprintf("accepted up to %d s after exp", low)}}
+	}
+	return result, nil
+}
+
+// mixing asks as two users in turn and at once, and looks whether one gets the
+// other's answer (T77).
+func (r *run) mixing(ctx context.Context, route *route) (Result, error) {
+	if r.config.Lab.IsZero() {
+		return untestable("It takes two users' tokens at once: with --lab they can be made."), nil
+	}
+	names := []string{"usr_audit_one", "usr_audit_two"}
+	tokens := make([]string, 2)
+	for i, name := range names {
+		var err error
+		if tokens[i], err = r.mint(route.valid, map[string]any{"sub": name, "jti": "same"}); err != nil {
+			return Result{}, err
+		}
+	}
+	result := Result{Verdict: Resisted, Reason: "Two users got their own answers."}
+	for n := range 20 {
+		a, err := route.send(ctx, shot{token: tokens[n%2]})
+		if err != nil {
+			return result, err
+		}
+		result.Sent++
+		mine, other := strings.Contains(string(a.body), names[n%2]), strings.Contains(string(a.body), names[1-n%2])
+		if !mine && !other {
+			return untestable("The route does not say whom it answers."), nil
+		}
+		if other {
+			result.Verdict, result.Reason = Vulnerable, "One user got the answer of another."
+			result.Evidence = []Evidence{{Name: "two-users", Title: "two users' tokens in turn", Answer: "the name of the other one"}}
+			return result, nil
+		}
+	}
+	return result, nil
+}
+
+// storm sends tokens with kids that do not exist and counts how often the
+// issuer is asked for its keys (T79).
+func (r *run) storm(ctx context.Context, route *route) (Result, error) {
+	if r.config.Fetches == nil {
+		return untestable("Only the issuer sees how often its keys are fetched: let the auditor be the issuer, with --lab-listen."), nil
+	}
+	source, err := r.source(route.valid)
+	if err != nil {
+		return Result{}, err
+	}
+	before := r.config.Fetches()
+	const storm = 50
+	for range storm {
+		signer, err := jose.GenerateSigner(source.Own.Key().Algorithm())
+		if err != nil {
+			return Result{}, err
+		}
+		raw, err := signer.Sign(forge.AccessToken, map[string]any{"iss": source.Issuer, "aud": source.Audience, "sub": forge.ForgedSubject, "exp": r.config.now().Add(time.Minute).Unix()})
+		if err != nil {
+			return Result{}, err
+		}
+		if _, err := route.send(ctx, shot{token: raw}); err != nil {
+			return Result{}, err
+		}
+	}
+	fetched := r.config.Fetches() - before
+	what := strconv.Itoa(fetched) + " fetches of the key set for " + strconv.Itoa(storm) + " tokens with unknown kids."
+	if fetched > 10 {
+		result := found(what, what)
+		result.Sent = storm
+		return result, nil
+	}
+	return Result{Verdict: Resisted, Reason: what, Sent: storm}, nil
+}
+
+// timing compares how long it takes to refuse a signature that is wrong at its
+// first byte and one that is wrong at its last (T81). It never says more than
+// SUSPECT: a network is no laboratory.
+func (r *run) timing(ctx context.Context, route *route) (Result, error) {
+	if !r.config.AllowDoS {
+		return untestable("It takes thousands of requests: allow it with --allow-dos."), nil
+	}
+	if !strings.HasPrefix(string(algorithmOf(route.valid)), "HS") {
+		return untestable("The signature is not compared with another one: it is no HMAC."), nil
+	}
+	at := strings.LastIndexByte(route.valid, '.')
+	first := route.valid[:at+1] + swapped(route.valid[at+1]) + route.valid[at+2:]
+	last := flipped(route.valid)
+	const samples = 500
+	var early, late []float64
+	for range samples {
+		for _, s := range []struct {
+			token string
+			into  *[]float64
+		}{{first, &early}, {last, &late}} {
+			a, err := route.send(ctx, shot{token: s.token})
+			if err != nil {
+				return Result{}, err
+			}
+			*s.into = append(*s.into, float64(a.took))
+		}
+	}
+	t := welch(early, late)
+	if math.Abs(t) > 6 {
+		return Result{Verdict: Suspect, Reason: fmt.Sprintf("The two differ significantly (t = %.1f over %d requests each).", t, samples), Sent: 2 * samples}, nil
+	}
+	return Result{Verdict: Resisted, Reason: fmt.Sprintf("No significant difference (t = %.1f over %d requests each).", t, samples), Sent: 2 * samples}, nil
+}
+
+func swapped(c byte) string {
+	if c == 'A' {
+		return "B"
+	}
+	return "A"
+}
+
+// welch is Welch's t statistic.
+func welch(a, b []float64) float64 {
+	mean := func(x []float64) (m, v float64) {
+		for _, one := range x {
+			m += one
+		}
+		m /= float64(len(x))
+		for _, one := range x {
+			v += (one - m) * (one - m)
+		}
+		return m, v / float64(len(x)-1)
+	}
+	ma, va := mean(a)
+	mb, vb := mean(b)
+	return (ma - mb) / math.Sqrt(va/float64(len(a))+vb/float64(len(b)))
+}
