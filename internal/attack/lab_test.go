@@ -108,12 +108,6 @@ func TestEveryFlawIsFoundAndNothingElse(t *testing.T) {
 					return
 				}
 				got := rowsOf(report.Findings())
-				if f.Name == "a comparison that is cut short" {
-					// Whether a token without its last four characters is canonical
-					// base64url depends on the signature, and so does whether a zero
-					// byte is its beginning.
-					got = strings.TrimPrefix(strings.TrimSuffix(got, " T63"), "T03 ")
-				}
 				for id := range strings.FieldsSeq(f.Rows) {
 					planted++
 					if strings.Contains(got, id) {

@@ -61,7 +61,7 @@ var Flaws = []Flaw{
 	{Name: "S is not compared with the order", Rows: "T14", Algorithm: "EdDSA"},
 	{Name: "the key of the header", Rows: "T15 T25", Algorithm: "RS256"},
 	{Name: "any salt will do", Rows: "T15", Algorithm: "PS256"},
-	{Name: "a comparison that is cut short", Rows: "T13 T16"},
+	{Name: "a comparison that is cut short", Rows: "T13 T16 T63"},
 	{Name: "more bytes of a signature are ignored", Rows: "T13 T63"},
 	{Name: "any issuer is as good as ours", Rows: "T09 T30 T55"},
 	{Name: "keys of the issuer in the token are fetched", Rows: "T30 T55"},
