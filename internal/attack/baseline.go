@@ -110,12 +110,25 @@ func (r *route) measure(ctx context.Context, expired string) (state, error) {
 		}
 	}
 	r.oracle = newOracle(valid, refusals)
+	a, err := r.send(ctx, shot{token: r.valid, change: header(mirrors, forgedName)})
+	if errors.Is(err, errLimited) {
+		st.reason = r.limitedReason()
+		return st, nil
+	}
+	if err != nil {
+		return st, err
+	}
+	r.oracle.mirror = r.oracle.echoes(a)
 	return r.conclude(ctx, st, refusals)
 }
 
 func (r *route) conclude(ctx context.Context, st state, refusals []answer) (state, error) {
 	none, garbage, broken := refusals[0], refusals[1], refusals[2]
-	only := func(a ...answer) { r.oracle = newOracle(r.oracle.valid, a) }
+	only := func(a ...answer) {
+		mirror := r.oracle.mirror
+		r.oracle = newOracle(r.oracle.valid, a)
+		r.oracle.mirror = mirror
+	}
 	switch {
 	case st.baseline.Valid >= 400:
 		st.reason = fmt.Sprintf("The valid token is not accepted: status %d. Is it expired, for another API, or without the scope that the route needs?", st.baseline.Valid)

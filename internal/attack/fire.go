@@ -98,8 +98,12 @@ func (r *run) once(ctx context.Context, route *route, s shot) (verdictOf, answer
 		return verdictOf{shot: s}, a, err
 	}
 	what, why := route.oracle.judge(a, s.least())
-	if s.echo && (what == accepted || what == unclear) && !route.oracle.echoes(a) {
+	switch {
+	case !s.echo || what != accepted && what != unclear:
+	case !route.oracle.echoes(a):
 		what, why = refused, "the headers change nothing"
+	case route.oracle.mirror:
+		what, why = unclear, "the route repeats whatever headers it is sent, so a forged name in its answer says little"
 	}
 	v := verdictOf{shot: s, what: what, answer: why, took: a.took}
 	switch {

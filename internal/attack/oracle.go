@@ -29,6 +29,7 @@ type oracle struct {
 	refusal []answer // to no token, to garbage, to a broken signature …
 	noise   map[string]bool
 	slowest time.Duration // of the valid ones
+	mirror  bool          // the route answers with the headers that it is sent
 }
 
 func newOracle(valid, refusal []answer) oracle {
@@ -68,6 +69,10 @@ func (o oracle) public(a answer) bool {
 }
 
 const forgedName = forge.ForgedSubject
+
+// mirrors is the header of a request that asks whether a route repeats whatever
+// it is sent: then a forged name in its answer to a header says nothing.
+const mirrors = "X-Gatehouse-Mirror"
 
 // echoes tells whether the route answers in the forged name.
 func (o oracle) echoes(a answer) bool {

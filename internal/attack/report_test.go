@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -318,5 +319,34 @@ components:
 		if _, err := attack.OpenAPI([]byte(bad), "api.yaml", ""); err == nil {
 			t.Errorf("%s was taken", name)
 		}
+	}
+}
+
+// T73: an API that answers with whatever headers it is sent, as a demo or a
+// debugging route does, does not believe them for that.
+func TestT73AMirrorIsNoFinding(t *testing.T) {
+	h := newHouse(t)
+	mirror := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ask, err := http.NewRequest(http.MethodGet, h.url+flaw(t, lab.Sound).Path(), nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		ask.Header["Authorization"] = r.Header["Authorization"]
+		answer, err := http.DefaultClient.Do(ask)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer answer.Body.Close()
+		w.WriteHeader(answer.StatusCode)
+		if answer.StatusCode == http.StatusOK {
+			json.NewEncoder(w).Encode(r.Header)
+		}
+	}))
+	defer mirror.Close()
+	report := audited(t, h, lab.Sound, func(c *attack.Config) { c.Targets[0].URL, c.Only = mirror.URL, []string{"T73"} })
+	if got := report.Results[0]; got.Verdict != attack.Suspect || !strings.Contains(fmt.Sprint(got), "whatever headers") {
+		t.Errorf("%s: %+v", got.Verdict, got)
 	}
 }
