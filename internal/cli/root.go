@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-auth/gatehouse/internal/demo"
+	"github.com/gatehouse-auth/gatehouse/internal/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/store"
 )
@@ -23,6 +24,7 @@ const (
 	exitUsage         = 2
 	exitVerdict       = 3
 	exitNotAuthorized = 4
+	exitNotMeasurable = 5
 	exitUnreachable   = 6
 	exitInterrupted   = 130
 )
@@ -79,15 +81,18 @@ func exitCode(ctx context.Context, err error) int {
 	var owner *store.NotOwner
 	var silent *unreachable
 	var verdict *findings
+	var unasked *notAuthorized
 	switch {
 	case errors.As(err, &verdict):
 		return exitVerdict
 	case errors.As(err, &mistake), errors.As(err, &devMistake), errors.As(err, &invalid), fromCobra(err):
 		return exitUsage
-	case errors.As(err, &owner), errors.Is(err, os.ErrPermission):
+	case errors.As(err, &owner), errors.As(err, &unasked), errors.Is(err, os.ErrPermission):
 		return exitNotAuthorized
 	case ctx.Err() != nil:
 		return exitInterrupted
+	case errors.Is(err, gateway.ErrNotMeasurable):
+		return exitNotMeasurable
 	case errors.As(err, &silent):
 		return exitUnreachable
 	}
