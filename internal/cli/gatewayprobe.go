@@ -74,7 +74,7 @@ func probeTarget(to string, authorized bool) (*url.URL, error) {
 	}
 	ip := net.ParseIP(upstream.Hostname())
 	if !authorized && upstream.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, &notAuthorized{fmt.Sprintf("%s is not this machine. If its owner agrees to about 500 odd requests, add --i-am-authorized", upstream.Host)}
+		return nil, &notAuthorized{fmt.Sprintf("%s is not this machine. If its owner agrees to some hundred odd requests, add --i-am-authorized", upstream.Host)}
 	}
 	return upstream, nil
 }
@@ -131,6 +131,9 @@ func (a *app) printProbed(seen gateway.Probed) error {
 	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	for _, path := range seen.Unmeasured {
+		fmt.Fprintf(a.Out, "Nothing is known about %s: it is answered as paths that do not exist are.\n", path)
 	}
 	_, err := fmt.Fprintf(a.Out, "%d requests; %d spellings could be compared, %d were read as another path, %d of them pass the gateway.\n", seen.Sent, seen.Compared, len(seen.Findings), seen.Disagreements())
 	return err

@@ -126,6 +126,7 @@ func TestC37ProbeExitCodes(t *testing.T) {
 		says string
 	}{
 		{"alike", []string{"--to", alike.URL, "--path", "/orders"}, 5, "--path"},
+		{"a path that is not there", []string{"--to", upstream(t, path.Clean), "--path", "/nothing"}, 5, "--path"},
 		{"needs a header", []string{"--to", locked.URL, "--path", "/orders"}, 5, "--header"},
 		{"with the header", []string{"--to", locked.URL, "--path", "/orders", "--header", "X-User-Id: usr_1"}, 0, ""},
 		{"silent", []string{"--to", silent}, 6, "running"},

@@ -31,8 +31,8 @@ const (
 	Redirected = "redirect"    // sent to Plain
 )
 
-// ErrNotMeasurable is an upstream that answers every path alike.
-var ErrNotMeasurable = errors.New("the upstream answers every path alike, so nothing can be told apart")
+// ErrNotMeasurable is an upstream that answers the given paths as it answers any.
+var ErrNotMeasurable = errors.New("the upstream answers these paths as it answers paths that do not exist, so nothing can be told apart")
 
 // ErrSilent is an upstream that does not answer at all.
 var ErrSilent = errors.New("the upstream does not answer")
@@ -52,6 +52,9 @@ type Probed struct {
 	Sent     int       `json:"sent"`     // requests
 	Compared int       `json:"compared"` // targets whose answer says how they were read
 	Findings []Finding `json:"findings"`
+	// Unmeasured are given paths that are answered as paths that nobody has: nothing
+	// is known about them.
+	Unmeasured []string `json:"unmeasured"`
 }
 
 // Disagreements are the accepted targets that the upstream answers as another path:
@@ -71,7 +74,7 @@ func (p Probed) Disagreements() int {
 // each on a connection of its own, with GET only. Header lines are sent along.
 // The error is ErrSilent, ErrNotMeasurable or that of ctx.
 func Probe(ctx context.Context, upstream *url.URL, paths, header []string) (Probed, error) {
-	p := &prober{ctx: ctx, upstream: upstream, header: strings.Join(header, "\r\n"), answers: map[string]answer{}, same: map[string]bool{}, seen: Probed{Findings: []Finding{}}}
+	p := &prober{ctx: ctx, upstream: upstream, header: strings.Join(header, "\r\n"), answers: map[string]answer{}, same: map[string]bool{}, seen: Probed{Findings: []Finding{}, Unmeasured: []string{}}}
 	if p.header != "" {
 		p.header += "\r\n"
 	}
@@ -82,16 +85,17 @@ func Probe(ctx context.Context, upstream *url.URL, paths, header []string) (Prob
 	if err != nil {
 		return Probed{}, err
 	}
+	p.compareAll(spellings)
 	for _, plain := range paths {
-		spellings = append(spellings, spell(plain)...)
-	}
-	for _, s := range spellings {
-		if err := ctx.Err(); err != nil {
-			return p.seen, err
+		before := p.seen.Compared
+		if p.compareAll(spell(plain)); p.seen.Compared == before {
+			p.seen.Unmeasured = append(p.seen.Unmeasured, plain)
 		}
-		p.compare(s)
 	}
-	if p.seen.Compared == 0 {
+	if err := ctx.Err(); err != nil {
+		return p.seen, err
+	}
+	if p.seen.Compared == 0 || len(p.seen.Unmeasured) > 0 && len(p.seen.Unmeasured) == len(paths) && p.seen.Disagreements() == 0 {
 		return p.seen, ErrNotMeasurable
 	}
 	return p.seen, nil
@@ -251,6 +255,15 @@ func (a answer) without(other string) string {
 		}
 	}
 	return text
+}
+
+func (p *prober) compareAll(spellings []spelling) {
+	for _, s := range spellings {
+		if p.ctx.Err() != nil {
+			return
+		}
+		p.compare(s)
+	}
 }
 
 func (p *prober) compare(s spelling) {
