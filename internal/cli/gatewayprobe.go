@@ -28,8 +28,9 @@ func (a *app) gatewayProbe() *cobra.Command {
 		Short: "Find paths that your API reads otherwise than the gateway does",
 		Long: `Ask an API for many spellings of its own paths, and of those of the published
 corpus, and show which of them it takes for another path. Where the gateway lets
-such a spelling through as a path of its own, a rule for the one path can be
-passed by under the other name.
+such a spelling through as a path of its own, a rule for the one path may not hold
+for the other name. No policy is read: a policy denies more, such as another
+case of a segment that a route names.
 
 Name paths that exist and that answer differently from others with --path. Only
 GET is sent, a connection each, straight to the API and not through the gateway.
@@ -109,7 +110,7 @@ func (a *app) probed(to string, seen gateway.Probed, err error) error {
 		err = a.printProbed(seen)
 	}
 	if n := seen.Disagreements(); err == nil && n > 0 {
-		return &findings{fmt.Errorf("the API and the gateway disagree about %d accepted paths. Make the API strict, or list its routes exactly in the policy, without ** above them", n)}
+		return &findings{fmt.Errorf("the API and the gateway disagree about %d accepted paths. Make the API strict, or name each segment of these paths in a route of the policy: what ** and {id} leave open reaches the API as written", n)}
 	}
 	return err
 }

@@ -58,7 +58,7 @@ type Probed struct {
 }
 
 // Disagreements are the accepted targets that the upstream answers as another path:
-// there a rule for the one path is passed by under the other name.
+// there a rule for the one path may not hold for the other name.
 func (p Probed) Disagreements() int {
 	n := 0
 	for _, f := range p.Findings {
