@@ -70,6 +70,12 @@ func measureGateways(requests int) error {
 		}
 		rows = append(rows, r)
 	}
+	beside, stopNginx, err := nginxRows(upstream, issuer, tokens)
+	if err != nil {
+		return fmt.Errorf("nginx: %w", err)
+	}
+	defer stopNginx()
+	rows = append(rows, beside...)
 	if err := measure(rows, requests); err != nil {
 		return err
 	}

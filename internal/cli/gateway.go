@@ -60,6 +60,7 @@ fault is not taken, and the old one stays.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.gateway(c, f) },
 	}
+	c.AddCommand(a.gatewayProbe())
 	flags := c.Flags()
 	flags.StringVar(&f.to, "to", "", "the API: http://HOST:PORT, https://HOST:PORT, or h2c://HOST:PORT for gRPC in the clear (default: upstream of the policy)")
 	flags.StringVar(&f.issuer, "issuer", "", "whose tokens are taken, where there is no policy")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/attack"
 	"github.com/gatehouse-auth/gatehouse/internal/demo"
+	"github.com/gatehouse-auth/gatehouse/internal/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/store"
 )
@@ -87,18 +88,19 @@ func exitCode(ctx context.Context, err error) int {
 	var verdict *findings
 	var bad *negative
 	var vague *unmeasured
+	var unasked *notAuthorized
 	switch {
 	case errors.As(err, &verdict):
 		return exitVerdict
 	case errors.As(err, &mistake), errors.As(err, &devMistake), errors.As(err, &invalid), fromCobra(err):
 		return exitUsage
-	case errors.As(err, &owner), errors.Is(err, os.ErrPermission):
+	case errors.As(err, &owner), errors.As(err, &unasked), errors.Is(err, os.ErrPermission):
 		return exitNotAuthorized
 	case ctx.Err() != nil:
 		return exitInterrupted
 	case errors.As(err, &bad):
 		return exitVerdict
-	case errors.As(err, &vague):
+	case errors.As(err, &vague), errors.Is(err, gateway.ErrNotMeasurable):
 		return exitNotMeasurable
 	case errors.As(err, &silent), errors.Is(err, attack.ErrUnreachable):
 		return exitUnreachable
