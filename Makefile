@@ -39,13 +39,17 @@ browser: ## install what the browser tests need: Chromium (as root on Debian) an
 	@command -v chromium chromium-browser google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || echo "no Chromium: the browser tests will say that they did not run"
 	@cmp -s e2e/package-lock.json e2e/node_modules/installed || { command -v npm >/dev/null && (cd e2e && npm ci --silent && cp package-lock.json node_modules/installed); } || echo "no axe-core: the browser tests will say that accessibility was not checked"
 
+.PHONY: proxies
+proxies: ## install the proxies that forward-auth is tested with (as root on Debian): nginx, HAProxy and Caddy
+	@for p in nginx haproxy caddy; do command -v $$p >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$p >/dev/null; } || echo "NOT RUN: no $$p, its forward-auth tests are skipped"; done
+
 .PHONY: pictures
 pictures: browser ## pictures of pages for docs/images
 	cd e2e && go test -count=1 -run TestPicturesForTheDocumentation .
 	@mkdir -p docs/images && for file in e2e/artefacts/docs-*.png; do cp "$$file" "docs/images/$$(basename "$$file" | sed s/^docs-//)"; done
 
 .PHONY: test
-test: lint browser ## everything that CI runs (under 25 minutes)
+test: lint browser proxies ## everything that CI runs (under 25 minutes)
 	go test -race ./...
 	$(MAKE) --no-print-directory fuzz-short
 	cd guard/guardgrpc && go test -race ./...

@@ -138,6 +138,10 @@ func serveKind(kind string, args []string) {
 		h = g.Authenticated()(constant)
 	case "golang-jwt":
 		h = plain(args[0], args[1], constant)
+	default:
+		if hop := serveHop(kind, args); hop != nil {
+			h = hop
+		}
 	}
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	check(err)

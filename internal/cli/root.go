@@ -113,7 +113,7 @@ Begin with:  gatehouse dev`,
 	}
 	root.SetVersionTemplate("gatehouse {{.Version}}\n")
 	root.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "admin", Title: "Administer, also while a server runs:"})
-	for _, c := range []*cobra.Command{a.devCommand(), a.initCommand(), a.serveCommand(), a.gatewayCommand(), a.themeCommand()} {
+	for _, c := range []*cobra.Command{a.devCommand(), a.initCommand(), a.serveCommand(), a.gatewayCommand(), a.policyCommand(), a.themeCommand()} {
 		c.GroupID = "run"
 		root.AddCommand(c)
 	}

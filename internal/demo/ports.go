@@ -13,7 +13,7 @@ type Usage struct{ Reason string }
 func (e *Usage) Error() string { return e.Reason }
 
 // ports are the addresses of a dev run.
-type ports struct{ issuer, api, service, shop, parcels server.Loopback }
+type ports struct{ issuer, api, service, shop, parcels, gateway, echo server.Loopback }
 
 // wanted is one port that a flag asks for.
 type wanted struct {
@@ -51,6 +51,12 @@ func (o Options) listen(f folder) (ports, error) {
 	if p.service, err = server.ListenLoopback(f.marker.ServicePort); err != nil {
 		// The demo service is nobody's address: any free port will do.
 		if p.service, err = server.ListenLoopback(0); err != nil {
+			p.close()
+			return ports{}, err
+		}
+	}
+	for _, into := range []*server.Loopback{&p.gateway, &p.echo} {
+		if *into, err = server.ListenLoopback(0); err != nil {
 			p.close()
 			return ports{}, err
 		}
@@ -96,7 +102,7 @@ func (w wanted) open(port int) (err error) {
 }
 
 func (p ports) close() {
-	for _, l := range []server.Loopback{p.issuer, p.api, p.service, p.shop, p.parcels} {
+	for _, l := range []server.Loopback{p.issuer, p.api, p.service, p.shop, p.parcels, p.gateway, p.echo} {
 		for _, one := range l.Listeners {
 			one.Close()
 		}

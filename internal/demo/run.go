@@ -122,6 +122,11 @@ func (r *run) assemble(ctx context.Context) error {
 // serve starts the servers, prints, and waits for the end of ctx or for
 // the first server that fails.
 func (r *run) serve(ctx context.Context, asJSON bool) error {
+	g, err := r.newGateway()
+	if err != nil {
+		return err
+	}
+	defer g.Close() // when nothing runs any more
 	ctx, cancel := context.WithCancelCause(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -148,6 +153,8 @@ func (r *run) serve(ctx context.Context, asJSON bool) error {
 		}
 		start(func() error { return server.Serve(ctx, app, r.logger, listeners...) })
 	}
+	start(func() error { return server.ServeGateway(ctx, g, r.logger, r.ports.gateway.Listeners...) })
+	start(func() error { return server.Serve(ctx, http.HandlerFunc(echo), r.logger, r.ports.echo.Listeners...) })
 	t, err := r.renew(ctx)
 	if err != nil {
 		cancel(err)
@@ -177,6 +184,7 @@ type ready struct {
 	Issuer   string        `json:"issuer"`
 	API      string        `json:"api"`
 	Service  string        `json:"service"`
+	Gateway  string        `json:"gateway"`
 	Audience string        `json:"audience"`
 	Apps     []readyApp    `json:"apps"`
 	Users    []readyUser   `json:"users"`
@@ -217,7 +225,7 @@ func (r *run) print(t tokens, asJSON bool) error {
 		_, err := io.WriteString(r.out, r.view().Screen())
 		return err
 	}
-	line := ready{Ready: true, Data: r.folder.dir, Issuer: r.issuer, API: r.audience, Service: r.service, Audience: r.audience,
+	line := ready{Ready: true, Data: r.folder.dir, Issuer: r.issuer, API: r.audience, Service: r.service, Gateway: localhost(r.ports.gateway), Audience: r.audience,
 		Clients: []readyClient{
 			{ID: appID, Type: "public", FirstParty: true},
 			{ID: serviceID, Type: "service", Secret: r.seeded.serviceSecret, Token: t.service},

@@ -117,7 +117,7 @@ func (r *rules) verify(ctx context.Context, authorization []string) (*known, err
 	return k, nil
 }
 
-var errAlgorithm = errors.New("the policy does not take the token's algorithm: The token is signed with an algorithm that is not taken here.")
+var errAlgorithm = errors.New("the policy does not take the token's algorithm: The token is signed with an algorithm that is not taken here")
 
 // hold turns a decision into a refusal, or into nil. It writes into the
 // decision what the policy cannot know: why there is no caller, and what

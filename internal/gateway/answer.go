@@ -56,7 +56,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 func sentenceOf(err error) string {
 	text := err.Error()
 	if i := strings.LastIndex(text, ": "); i >= 0 {
-		return text[i+2:]
+		return strings.TrimSuffix(text[i+2:], ".") + "."
 	}
 	return "The token is not valid."
 }

@@ -46,7 +46,10 @@ func (c Carrier) read(h http.Header) (method, target string, err error) {
 	// Another spelling of the same names is a client's, passed on by a proxy that
 	// does not know them for the same.
 	for name := range h {
-		if f := fold(name); (f == fold(c.Method) && name != c.Method) || (f == fold(c.Target) && name != c.Target) {
+		if plain(name) {
+			continue // net/http gives a plain name one spelling
+		}
+		if f := fold(name); f == fold(c.Method) || f == fold(c.Target) {
 			return "", "", fmt.Errorf("the header %.40q passes for one that only the proxy may send", name)
 		}
 	}
@@ -90,7 +93,7 @@ func (g *Gateway) forwardAuth(w http.ResponseWriter, r *http.Request, rules *rul
 // and that the proxy, which replaces those by their proper names, would forward.
 func (r *rules) disguised(h http.Header) string {
 	for name := range h {
-		if !plain(name) && r.identityNames[fold(name)] {
+		if !plain(name) && r.identityFolded[fold(name)] {
 			return name
 		}
 	}

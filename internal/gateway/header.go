@@ -35,37 +35,38 @@ func plain(name string) bool {
 
 // neverFromClients are headers by which a client would tell the upstream who it
 // is, where it is, or which other request it means. What an upstream
-// shall know of these, the gateway sets.
+// shall know of these, the gateway sets. The names are canonical, as net/http
+// makes them, so that looking one up costs nothing.
 var neverFromClients = map[string]bool{
-	"gatehouse-identity": true, "forwarded": true, "via": true, "proxy": true, "x-request-id": true,
+	"Gatehouse-Identity": true, "Forwarded": true, "Via": true, "Proxy": true, "X-Request-Id": true,
 	// another address
-	"x-real-ip": true, "true-client-ip": true, "client-ip": true, "x-client-ip": true, "x-cluster-client-ip": true, "cf-connecting-ip": true, "fastly-client-ip": true,
+	"X-Real-Ip": true, "True-Client-Ip": true, "Client-Ip": true, "X-Client-Ip": true, "X-Cluster-Client-Ip": true, "Cf-Connecting-Ip": true, "Fastly-Client-Ip": true,
 	// another request: method and path overrides, known to many frameworks
-	"x-method-override": true, "x-rewrite-url": true, "x-host": true, "x-envoy-original-path": true,
+	"X-Method-Override": true, "X-Rewrite-Url": true, "X-Host": true,
 	// another user, by the names that other gateways use
-	"remote-user": true, "x-remote-user": true, "x-webauth-user": true, "x-authenticated-userid": true, "x-credential-identifier": true,
+	"Remote-User": true, "X-Webauth-User": true, "X-Authenticated-Userid": true, "X-Credential-Identifier": true,
 }
 
 // neverBegin are beginnings of such headers.
-var neverBegin = []string{"x-forwarded-", "x-original-", "x-http-method", "x-auth-request-", "x-remote-", "x-envoy-", "x-ssl-client-", "ssl-client-"}
+var neverBegin = []string{"X-Forwarded-", "X-Original-", "X-Http-Method", "X-Auth-Request-", "X-Remote-", "X-Envoy-", "X-Ssl-Client-", "Ssl-Client-"}
 
 // strip removes from the headers of a request whatever the upstream might take
-// for the gateway's word. identity are folded names of headers that the gateway
-// may set.
+// for the gateway's word. identity are canonical names of headers that the
+// gateway may set.
 func strip(h http.Header, identity map[string]bool) {
 	for name := range h {
-		if !plain(name) || forged(fold(name), identity) {
+		if !plain(name) || textproto.CanonicalMIMEHeaderKey(name) != name || identity[name] || forged(name) {
 			delete(h, name)
 		}
 	}
 }
 
-func forged(folded string, identity map[string]bool) bool {
-	if neverFromClients[folded] || identity[folded] {
+func forged(name string) bool {
+	if neverFromClients[name] {
 		return true
 	}
 	for _, begin := range neverBegin {
-		if strings.HasPrefix(folded, begin) {
+		if strings.HasPrefix(name, begin) {
 			return true
 		}
 	}

@@ -40,7 +40,8 @@ type rules struct {
 	headers         []policy.Header
 	identity        *Identity       // nil: no signed identity
 	identityHeaders []string        // canonical names of all that the gateway may set
-	identityNames   map[string]bool // the same, folded
+	identityNames   map[string]bool // the same, for looking up
+	identityFolded  map[string]bool // the same, folded
 	own             map[string]ownPath
 	metadata        map[string]http.Handler
 	challenge       string // address of the metadata, for refusals
@@ -186,7 +187,7 @@ func (r *rules) trusts(a netip.Addr) bool {
 }
 
 func (g *Gateway) compileIdentity(r *rules) error {
-	r.identityNames = map[string]bool{fold(IdentityHeader): true}
+	r.identityNames, r.identityFolded = map[string]bool{}, map[string]bool{fold(IdentityHeader): true}
 	for i, h := range r.headers {
 		name := textproto.CanonicalMIMEHeaderKey(h.Name)
 		if !settable(name) {
@@ -194,7 +195,7 @@ func (g *Gateway) compileIdentity(r *rules) error {
 		}
 		r.headers[i].Name = name
 		r.identityHeaders = append(r.identityHeaders, name)
-		r.identityNames[fold(name)] = true
+		r.identityNames[name], r.identityFolded[fold(name)] = true, true
 	}
 	signed := r.policy.Identity()
 	if !signed.JWT {

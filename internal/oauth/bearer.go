@@ -28,7 +28,7 @@ func ParseBearer(authorization []string) (string, error) {
 		}
 		return "", ErrNoToken
 	}
-	if token == "" || strings.ContainsAny(token, " \t,\u00a0\"") {
+	if token == "" || strings.ContainsAny(token, " \t,\"") || strings.Contains(token, "\u00a0") {
 		return "", InvalidRequest("The Authorization header is not of the form: Bearer TOKEN, with one space and one token.")
 	}
 	return token, nil

@@ -135,7 +135,7 @@ func readSegment(raw string, at int) (string, error) {
 			if !ok {
 				return "", reject(BadPath, "%% without two hex digits at byte %d", at+i)
 			}
-			if strings.IndexByte(`/\.%;?#`, decoded) >= 0 || decoded < 0x20 || decoded == 0x7f {
+			if strings.IndexByte(`/\.%;?#`, decoded) >= 0 {
 				return "", reject(BadPath, "an encoded %q at byte %d", decoded, at+i)
 			}
 			encoded++

@@ -76,6 +76,7 @@ func TestDecideSample(t *testing.T) {
 		{"where in another case", "GET", "/tenants/T1/orders/7", &amy, 403, "where"},
 		{"where without the claim", "GET", "/tenants/t1/orders/7", with(func(c *policy.Caller) { c.Claim = claims(nil) }), 403, "where"},
 		{"where without claims", "GET", "/tenants/t1/orders/7", with(func(c *policy.Caller) { c.Claim = nil }), 403, "where"},
+		{"where with a claim that is not one text", "GET", "/tenants/t1/orders/7", with(func(c *policy.Caller) { c.Claim = func(string) (string, bool) { return "t1", false } }), 403, "where"},
 		{"C35 dots", "GET", "/tenants/t1/%2e%2e/t2/orders/7", &amy, 400, "bad_path"},
 		{"young enough", "PUT", "/orders/7", with(func(c *policy.Caller) { c.Scopes = []string{"orders:write"}; c.Issued = noon.Add(-5 * time.Minute) }), 200, ""},
 		{"too old", "PUT", "/orders/7", with(func(c *policy.Caller) {

@@ -183,3 +183,41 @@ func verdict(wider, narrower bool) relation {
 	}
 	return equal
 }
+
+// meet is the route of all that both match.
+func meet(a, b *Route) *Route {
+	m := &Route{slash: a.slash}
+	long, short := a.segments, b.segments
+	if len(long) > 0 && long[len(long)-1].rest {
+		m.slash, long, short = b.slash, short, long
+	}
+	for i, s := range long {
+		if i < len(short) && !short[i].rest && s.param != "" {
+			s = short[i]
+		}
+		m.segments = append(m.segments, s)
+	}
+	for i := range m.segments {
+		if i < len(short) && m.segments[i].rest && !short[i].rest {
+			m.segments = append(m.segments[:i], short[i:]...)
+			break
+		}
+	}
+	for _, s := range m.segments {
+		m.Pattern += "/" + s.String()
+	}
+	if m.slash || m.Pattern == "" {
+		m.Pattern += "/"
+	}
+	return m
+}
+
+func (s segment) String() string {
+	switch {
+	case s.rest:
+		return "**"
+	case s.param != "":
+		return "{" + s.param + "}"
+	}
+	return s.literal
+}

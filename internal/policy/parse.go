@@ -51,6 +51,9 @@ func (r *reader) policy(p *Policy, doc *yaml.Node) {
 		"limits":           func(n *yaml.Node) { p.limits = r.limits(n) },
 		"cors":             func(n *yaml.Node) { p.cors = r.cors(n) },
 	})
+	if doc.Kind != yaml.MappingNode {
+		return
+	}
 	if !seen["version"] {
 		r.fault(doc, "version is missing: write \"version: 1\"")
 	}
@@ -284,31 +287,32 @@ func (r *reader) knownRoles(p *Policy) {
 	}
 }
 
-// overlaps: of two routes that match one request, one must be more specific.
+// overlaps: of two routes that match one request, one must be more specific, or
+// a third must say what holds where they meet.
 func (r *reader) overlaps(routes []*Route) {
 	for i, b := range routes {
 		for _, a := range routes[:i] {
-			method := sharedMethod(a, b)
-			if method == "" || a.segments == nil && a.Pattern != "/" || b.segments == nil && b.Pattern != "/" {
+			if a.broken || b.broken {
 				continue
 			}
-			switch relate(a, b) {
-			case equal:
-				r.fault(&yaml.Node{Line: b.Line}, "%s %s is the same route as %s in line %d", method, b.Pattern, a.Pattern, a.Line)
-			case crossing:
-				r.fault(&yaml.Node{Line: b.Line}, "%s %s and %s in line %d both match some paths, and neither is the more specific: make one of them narrower", method, b.Pattern, a.Pattern, a.Line)
+			how := relate(a, b)
+			for _, method := range a.Methods {
+				if !slices.Contains(b.Methods, method) || how != equal && how != crossing {
+					continue
+				}
+				if how == equal {
+					r.fault(&yaml.Node{Line: b.Line}, "%s %s is the same route as %s in line %d", method, b.Pattern, a.Pattern, a.Line)
+					break
+				}
+				if m := meet(a, b); !slices.ContainsFunc(routes, func(o *Route) bool {
+					return !o.broken && slices.Contains(o.Methods, method) && relate(o, m) == equal
+				}) {
+					r.fault(&yaml.Node{Line: b.Line}, "%s %s and %s in line %d both match %s, and neither is the more specific: make one of them narrower, or add a route %s %s", method, b.Pattern, a.Pattern, a.Line, m.Pattern, method, m.Pattern)
+					break
+				}
 			}
 		}
 	}
-}
-
-func sharedMethod(a, b *Route) string {
-	for _, m := range a.Methods {
-		if slices.Contains(b.Methods, m) {
-			return m
-		}
-	}
-	return ""
 }
 
 // pattern reads "/tenants/{tenant}/orders/**" into segments.
@@ -316,6 +320,7 @@ func (r *reader) pattern(n *yaml.Node, route *Route) {
 	text := route.Pattern
 	if !strings.HasPrefix(text, "/") {
 		r.fault(n, "%s: a pattern begins with /", route)
+		route.broken = true
 		return
 	}
 	rest := text[1:]
@@ -333,7 +338,7 @@ func (r *reader) pattern(n *yaml.Node, route *Route) {
 		}
 		if fault != "" {
 			r.fault(n, "%s: %s", route, fault)
-			route.segments = nil
+			route.broken = true
 			return
 		}
 		route.segments = append(route.segments, s)

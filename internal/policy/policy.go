@@ -90,6 +90,7 @@ type Route struct {
 	scope    string
 	segments []segment
 	slash    bool
+	broken   bool // its pattern has a fault
 }
 
 // Equality is one line of `where`: a claim equals a value of the request.
