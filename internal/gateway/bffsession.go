@@ -34,10 +34,9 @@ func (b *bff) pass(w http.ResponseWriter, r *http.Request, rules *rules, id stri
 	// Registered before it is looked up: a logout meanwhile ends it either way.
 	ctx, over := b.streams.begin(r.Context(), key)
 	defer over()
-	r = r.WithContext(ctx)
 	s, err := b.use(ctx, rules, key)
 	switch {
-	case errors.Is(err, visit.ErrNone):
+	case errors.Is(err, visit.ErrNone), errors.Is(context.Cause(ctx), errSessionEnded):
 		b.cookies.clearSession(w)
 		b.anonymous(w, r, rules, id, trusted)
 		return
@@ -47,7 +46,7 @@ func (b *bff) pass(w http.ResponseWriter, r *http.Request, rules *rules, id stri
 		return
 	}
 	r.Header["Authorization"] = []string{"Bearer " + s.Access}
-	b.gateway.proxy(w, r, rules, id, trusted)
+	b.gateway.proxy(w, r.WithContext(ctx), rules, id, trusted)
 }
 
 // anonymous is for requests without a session: public routes pass, a page that

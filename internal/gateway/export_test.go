@@ -1,0 +1,6 @@
+package gateway
+
+import "time"
+
+// SetNow gives a gateway another clock.
+func (c *Config) SetNow(now func() time.Time) { c.now = now }
