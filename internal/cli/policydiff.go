@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -45,17 +44,8 @@ func (a *app) diffPolicies(before, after, log string) error {
 	if err != nil {
 		return err
 	}
-	records := a.In
-	if log != "-" {
-		f, err := os.Open(log)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		records = f
-	}
 	d := policy.NewDiff(from, to)
-	if err := replay(d, records, log); err != nil {
+	if err := a.eachRecord(log, d.Add); err != nil {
 		return err
 	}
 	changes := d.Changes()
@@ -73,7 +63,17 @@ func (a *app) diffPolicies(before, after, log string) error {
 // maxRecord bounds one line of a log.
 const maxRecord = 1 << 20
 
-func replay(d *policy.Diff, records io.Reader, name string) error {
+// eachRecord reads a decision log; "-" is the input.
+func (a *app) eachRecord(name string, visit func(policy.Record)) error {
+	records := a.In
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		records = f
+	}
 	lines := bufio.NewScanner(records)
 	lines.Buffer(nil, maxRecord)
 	for n := 1; lines.Scan(); n++ {
@@ -87,7 +87,7 @@ func replay(d *policy.Diff, records io.Reader, name string) error {
 		if r.Method == "" || r.Path == "" || r.Time.IsZero() {
 			return fmt.Errorf("%s:%d is no decision record: time, method or path is missing", name, n)
 		}
-		d.Add(r)
+		visit(r)
 	}
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("read %s: %w", name, err)

@@ -21,9 +21,9 @@ import (
 )
 
 func (a *app) policyExplain() *cobra.Command {
-	var file, token, keys string
+	var q asked
 	c := &cobra.Command{
-		Use:   "explain METHOD PATH",
+		Use:   "explain {METHOD PATH | --log FILE --request-id ID}",
 		Short: "Show why a request is allowed or denied, and the smallest change",
 		Long: `Show every check of a request: the path as it is read, the route with its file
 and line, and each condition with both sides; then the smallest change that would
@@ -32,30 +32,47 @@ allow a denied one.
 The token is read from a file (or from the input as @-), and is NOT VERIFIED,
 unless the issuer's key set is given with --keys. Without --token nobody asks.
 
+With --log and --request-id it explains a request of the gateway's decision log:
+who asked is what the log says, at the time of the request.
+
 Exit code 3 when the request is denied.`,
 		Example: `  gatehouse policy explain --policy policy.yaml GET /healthz
   gatehouse policy explain --policy policy.yaml --token @token.jwt GET /tenants/t2/orders/7
-  gatehouse policy explain --policy policy.yaml --token @token.jwt --keys jwks.json --json GET /orders`,
-		Args: cobra.ExactArgs(2),
+  gatehouse policy explain --policy policy.yaml --token @token.jwt --keys jwks.json --json GET /orders
+  gatehouse policy explain --policy policy.yaml --log decisions.ndjson --request-id 01JD3V9Q`,
+		Args: cobra.MaximumNArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.explainRequest(c.Context(), asked{policy: file, token: token, keys: keys, method: args[0], target: args[1]})
+			switch {
+			case q.log != "" && len(args) > 0:
+				return usagef("with --log the request is that of --request-id: leave out METHOD and PATH")
+			case q.log == "" && len(args) != 2:
+				return usagef("which request? Name METHOD and PATH, as in GET /orders/7, or --log and --request-id")
+			case q.log == "":
+				q.method, q.target = args[0], args[1]
+			}
+			return a.explainRequest(c.Context(), q)
 		},
 	}
-	c.Flags().StringVar(&file, "policy", "policy.yaml", "the policy file")
-	c.Flags().StringVar(&token, "token", "", "the file with the access token, as @FILE, or @- for the input")
-	c.Flags().StringVar(&keys, "keys", "", "a file with the issuer's key set (JWKS), to verify the token")
+	c.Flags().StringVar(&q.policy, "policy", "policy.yaml", "the policy file")
+	c.Flags().StringVar(&q.token, "token", "", "the file with the access token, as @FILE, or @- for the input")
+	c.Flags().StringVar(&q.keys, "keys", "", "a file with the issuer's key set (JWKS), to verify the token")
+	c.Flags().StringVar(&q.log, "log", "", "the gateway's decision log, one JSON record a line; - is the input")
+	c.Flags().StringVar(&q.requestID, "request-id", "", "the request in that log")
 	c.Flags().BoolVar(&a.json, "json", false, "print JSON")
+	c.MarkFlagsRequiredTogether("log", "request-id")
+	c.MarkFlagsMutuallyExclusive("log", "token")
+	c.MarkFlagsMutuallyExclusive("log", "keys")
 	return c
 }
 
 // asked is what explain was asked.
-type asked struct{ policy, token, keys, method, target string }
+type asked struct{ policy, token, keys, log, requestID, method, target string }
 
 // explanation is what explain prints as JSON.
 type explanation struct {
 	Method   string         `json:"method"`
 	Path     string         `json:"path"`
-	Token    string         `json:"token"` // none, not verified, verified, refused
+	Token    string         `json:"token"` // none, not verified, verified, refused, logged
 	Allow    bool           `json:"allow"`
 	Status   int            `json:"status"`
 	Reason   string         `json:"reason,omitempty"`
@@ -82,11 +99,16 @@ func (a *app) explainRequest(ctx context.Context, q asked) error {
 	if q.keys != "" && q.token == "" {
 		return usagef("--keys verifies a token: name it with --token @FILE")
 	}
-	who, err := a.presented(ctx, p, q)
+	who, at := presenter{}, time.Now()
+	if q.log != "" {
+		who, at, err = a.logged(&q)
+	} else {
+		who, err = a.presented(ctx, p, q)
+	}
 	if err != nil {
 		return err
 	}
-	d := p.Explain(q.method, q.target, who.caller, time.Now())
+	d := p.Explain(q.method, q.target, who.caller, at)
 	e := explanation{Method: q.method, Path: q.target, Token: who.state, Allow: d.Allow, Status: d.Status, Reason: d.Reason, Shadow: d.Shadow, Fix: d.Fix, Warnings: who.warnings}
 	if d.Route != nil {
 		e.Route, e.Rule = d.Route.String(), place(d.Route, d.Route.Line)
@@ -160,6 +182,7 @@ const (
 	tokenNotVerified = "not verified"
 	tokenVerified    = "verified"
 	tokenRefused     = "refused"
+	tokenLogged      = "logged"
 )
 
 // presenter is who asks, and how much of it is known.
@@ -172,6 +195,26 @@ type presenter struct {
 
 func (p *presenter) warn(format string, args ...any) {
 	p.warnings = append(p.warnings, fmt.Sprintf(format, args...))
+}
+
+// logged finds the request in a decision log, and who made it.
+func (a *app) logged(q *asked) (presenter, time.Time, error) {
+	var found *policy.Record
+	err := a.eachRecord(q.log, func(r policy.Record) {
+		if r.RequestID == q.requestID {
+			found = &r
+		}
+	})
+	if err != nil {
+		return presenter{}, time.Time{}, err
+	}
+	if found == nil {
+		return presenter{}, time.Time{}, usagef("%s has no request %q", q.log, q.requestID)
+	}
+	q.method, q.target = found.Method, found.Path
+	who := presenter{caller: found.Caller(), state: tokenLogged}
+	who.warn("As logged at %s: %s %s. Of the token's claims the log has those that a where compared.", found.Time.Format(time.RFC3339), found.Decision, found.Reason)
+	return who, found.Time, nil
 }
 
 func (a *app) presented(ctx context.Context, p *policy.Policy, q asked) (presenter, error) {
