@@ -62,7 +62,7 @@ type app struct {
 	ahead     time.Duration
 }
 
-func newApp(t *testing.T) *app {
+func newApp(t *testing.T, change ...func(*gateway.Config)) *app {
 	t.Helper()
 	a := &app{t: t, secrets: map[string]string{}, upstream: newLenient(t)}
 	var authority http.Handler
@@ -97,6 +97,9 @@ func newApp(t *testing.T) *app {
 	a.config = gateway.Config{Policy: []byte(strings.ReplaceAll(bffPolicy, "ISSUER", a.authority.URL)), Upstream: a.upstream.url, Logger: discard(), Data: t.TempDir(),
 		BFF: &gateway.BFF{ExternalURL: a.url, ClientID: "app", ClientSecret: a.secret, Scopes: []string{"openid", "profile", "orders:read"}}}
 	a.config.SetNow(func() time.Time { a.mu.Lock(); defer a.mu.Unlock(); return time.Now().Add(a.ahead) })
+	for _, c := range change {
+		c(&a.config)
+	}
 	a.gateway, err = gateway.New(a.config)
 	a.must(err)
 	a.site.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

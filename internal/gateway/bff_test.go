@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -641,4 +643,75 @@ func TestBFFConfiguration(t *testing.T) {
 			t.Errorf("%s: %v, want %q", tc.name, err, tc.want)
 		}
 	}
+}
+
+// A logout ends what still runs under the session: events and WebSockets.
+func TestBBALogoutEndsStreams(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(streamer))
+	t.Cleanup(func() { upstream.CloseClientConnections(); upstream.Close() })
+	a := newApp(t, func(c *gateway.Config) { c.Upstream = upstream.URL })
+	for _, kind := range []string{"events", "websocket"} {
+		p := a.person()
+		p.signIn()
+		c, err := net.Dial("tcp", strings.TrimPrefix(a.url, "http://"))
+		a.must(err)
+		defer c.Close()
+		fmt.Fprintf(c, "GET /orders/stream HTTP/1.1\r\nHost: %s\r\nCookie: %s=%s\r\n", strings.TrimPrefix(a.url, "http://"), a.cookie, p.value())
+		if kind == "websocket" {
+			fmt.Fprintf(c, "Origin: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n", a.url)
+		}
+		fmt.Fprint(c, "\r\n")
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		lines := bufio.NewReader(c)
+		for line := ""; !strings.Contains(line, "usr_"); {
+			if line, err = lines.ReadString('\n'); err != nil {
+				t.Fatalf("%s: %v", kind, err)
+			}
+		}
+		began := time.Now()
+		if r := p.own("POST", "/.gatehouse/logout"); r.StatusCode != 200 {
+			t.Fatalf("logout: %d", r.StatusCode)
+		}
+		if _, err := io.Copy(io.Discard, lines); err != nil || time.Since(began) > 5*time.Second {
+			t.Errorf("%s: went on for %s after the logout: %v", kind, time.Since(began), err)
+		}
+	}
+}
+
+// What the API sets under the names of our cookies stays here.
+func TestBBAUpstreamCannotSetOurCookies(t *testing.T) {
+	name := ""
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, c := range []string{name + "=evil; Path=/", strings.ToUpper(name) + "=evil", " " + name + "=evil", "theirs=1"} {
+			w.Header().Add("Set-Cookie", c)
+		}
+	}))
+	t.Cleanup(upstream.Close)
+	a := newApp(t, func(c *gateway.Config) { c.Upstream = upstream.URL })
+	name = a.cookie
+	p := a.person()
+	p.signIn()
+	before := p.value()
+	if r := p.get("/orders/7"); r.StatusCode != 200 || len(r.Header["Set-Cookie"]) != 1 || r.Header["Set-Cookie"][0] != "theirs=1" || p.value() != before {
+		t.Errorf("%d %v", r.StatusCode, r.Header)
+	}
+}
+
+// A policy that no longer takes the issuer of those who are signed in is not read.
+func TestBFFPolicyMustKeepTheIssuer(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	a := newApp(t, func(c *gateway.Config) {
+		if err := os.WriteFile(file, c.Policy, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c.Policy, c.PolicyFile = nil, file
+	})
+	text, err := os.ReadFile(file)
+	a.must(err)
+	a.must(os.WriteFile(file, []byte(strings.ReplaceAll(string(text), a.authority.URL, "https://other.example.com")), 0o600))
+	if err := a.gateway.Reload(); err == nil || !strings.Contains(err.Error(), "does not take") {
+		t.Errorf("got %v", err)
+	}
+	a.must(os.WriteFile(file, text, 0o600))
+	a.must(a.gateway.Reload())
 }
