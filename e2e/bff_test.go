@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,6 +12,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
 )
 
 // appPage is a browser app that knows nothing of tokens.
@@ -82,12 +86,16 @@ func TestBFFInABrowser(t *testing.T) {
 	if faults := b.drain(); len(faults) != 1 || !strings.Contains(faults[0], "403") {
 		t.Errorf("beside the refusal: %q", faults)
 	}
-	// From another site by a link: the cookie stays behind, and the way by the
-	// issuer brings the person in without a question.
+	// From another site by a link the cookie stays behind at first; the session
+	// goes on, and is not begun anew.
+	before := b.cookie("gatehouse-app-", site)
 	b.visit(d.Issuer)
 	b.arrives("Gatehouse")
-	b.submitTo(site + "/app")
+	b.followLink(site + "/app")
 	b.arrives("Hello, Ada Lovelace")
+	if after := b.cookie("gatehouse-app-", site); before == "" || after != before {
+		t.Errorf("the cookie was %q and is %q", before, after)
+	}
 	h.press("Sign out")
 	b.arrives("Sign out")
 	h.press("Sign out")
@@ -99,8 +107,26 @@ func TestBFFInABrowser(t *testing.T) {
 	b.clean("the whole way")
 }
 
-// submitTo follows a link of the page that is open.
-func (b *tab) submitTo(address string) {
+// followLink follows a link of the page that is open.
+func (b *tab) followLink(address string) {
 	b.t.Helper()
 	value[bool](b, fmt.Sprintf(`(() => { const a = document.createElement('a'); a.href = %q; document.body.append(a); setTimeout(() => a.click(), 0); return true })()`, address))
+}
+
+// cookie is what the browser keeps for a site under a name that begins so.
+func (b *tab) cookie(begins, site string) (value string) {
+	b.t.Helper()
+	b.do(chromedp.ActionFunc(func(ctx context.Context) error {
+		all, err := network.GetCookies().WithURLs([]string{site}).Do(ctx)
+		for _, c := range all {
+			if strings.HasPrefix(c.Name, begins) {
+				value = c.Value
+				if !c.HTTPOnly || c.SameSite != network.CookieSameSiteStrict {
+					b.t.Errorf("the cookie %s is not HttpOnly and Strict", c.Name)
+				}
+			}
+		}
+		return err
+	}))
+	return value
 }

@@ -78,6 +78,13 @@ func TestBBASessionIsDecidedByThePolicy(t *testing.T) {
 	if r := p.get("/orders/7?a=b", "Sec-Fetch-Mode", "navigate"); r.StatusCode != 303 || r.Header.Get("Location") != "/.gatehouse/login?return=%2Forders%2F7%3Fa%3Db" {
 		t.Errorf("a page: %d %s", r.StatusCode, r.Header.Get("Location"))
 	}
+	// From another site a Strict cookie stays behind: our page asks again, once.
+	if r := p.get("/orders/7?a=b", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Site", "cross-site"); r.StatusCode != 200 || !strings.Contains(r.body, `content="0;url=/orders/7?a=b"`) || r.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("a page by a link: %d %s", r.StatusCode, r.body)
+	}
+	if r := p.get("/orders/7", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Site", "same-origin"); r.StatusCode != 303 {
+		t.Errorf("the second time: %d %s", r.StatusCode, r.body)
+	}
 	p.signIn()
 	a.upstream.take()
 	for target, want := range map[string]int{"/orders/7": 200, "/public/1": 200, "/private/1": 403, "/nowhere": 403} {

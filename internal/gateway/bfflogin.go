@@ -7,7 +7,6 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
@@ -190,7 +189,7 @@ func (b *bff) trouble(w http.ResponseWriter, r *http.Request, id string, err err
 
 // loginFor is where a page that needs a sign-in sends the browser.
 func loginFor(target string) string {
-	if _, ok := returnPath(target); !ok || strings.Contains(target, "#") {
+	if _, ok := returnPath(target); !ok {
 		target = "/"
 	}
 	return bffLoginPath + "?return=" + url.QueryEscape(target)

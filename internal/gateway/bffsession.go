@@ -64,14 +64,21 @@ func (b *bff) anonymous(w http.ResponseWriter, r *http.Request, rules *rules, id
 	b.gateway.proxy(w, r, rules, id, trusted)
 }
 
+// askToSignIn leads a page to the sign-in. One that another site led to came
+// without the Strict cookie whoever is signed in: a page of ours asks again.
 func (b *bff) askToSignIn(w http.ResponseWriter, r *http.Request, id string) {
-	if mode := r.Header["Sec-Fetch-Mode"]; r.Method == http.MethodGet && len(mode) == 1 && mode[0] == "navigate" {
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("Location", loginFor(r.RequestURI))
-		w.WriteHeader(http.StatusSeeOther)
+	mode, site := r.Header["Sec-Fetch-Mode"], r.Header["Sec-Fetch-Site"]
+	if r.Method != http.MethodGet || len(mode) != 1 || mode[0] != "navigate" {
+		b.gateway.refuse(w, id, refusal{status: http.StatusUnauthorized, code: "missing_session", sentence: "Nobody is signed in. Send the browser to " + bffLoginPath + "?return=PATH."})
 		return
 	}
-	b.gateway.refuse(w, id, refusal{status: http.StatusUnauthorized, code: "missing_session", sentence: "Nobody is signed in. Send the browser to " + bffLoginPath + "?return=PATH."})
+	bffHeaders(w.Header(), r)
+	if back, ok := returnPath(r.RequestURI); ok && len(site) == 1 && site[0] == "cross-site" {
+		b.page(w, http.StatusOK, bffPage{Title: "One moment", Link: back, Label: "Go on", Go: true})
+		return
+	}
+	w.Header().Set("Location", loginFor(r.RequestURI))
+	w.WriteHeader(http.StatusSeeOther)
 }
 
 // use returns a session with an access token that the guard takes, renewed if
