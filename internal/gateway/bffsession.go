@@ -89,7 +89,7 @@ func (b *bff) use(ctx context.Context, rules *rules, key visit.Key) (visit.Sessi
 	if err != nil {
 		return s, err
 	}
-	if err := b.visits.Touch(ctx, key); err != nil {
+	if err := b.visits.Touch(ctx, s); err != nil {
 		return s, err
 	}
 	now := b.gateway.now()

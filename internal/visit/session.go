@@ -24,6 +24,7 @@ type Session struct {
 
 	key  Key
 	gen  int64
+	seen time.Time
 	ends time.Time
 }
 
@@ -99,10 +100,9 @@ func (s *Store) sealSession(v Session, id Key) ([]byte, error) {
 func (s *Store) Find(ctx context.Context, id Key) (Session, error) {
 	now := s.now()
 	var sealed []byte
-	var began int64
+	var began, seen int64
 	v := Session{key: id}
-	err := s.db.QueryRowContext(ctx, `SELECT sealed, gen, began FROM session WHERE id = $1 AND seen > $2 AND began > $3`,
-		string(id), milli(now.Add(-Idle)), milli(now.Add(-Absolute))).Scan(&sealed, &v.gen, &began)
+	err := s.find.QueryRowContext(ctx, string(id), milli(now.Add(-Idle)), milli(now.Add(-Absolute))).Scan(&sealed, &v.gen, &began, &seen)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Session{}, ErrNone
 	}
@@ -113,14 +113,18 @@ func (s *Store) Find(ctx context.Context, id Key) (Session, error) {
 	if err != nil {
 		return Session{}, ErrNone // sealed with a key that is gone
 	}
+	v.seen = time.UnixMilli(seen)
 	v.ends = time.UnixMilli(began).Add(Absolute)
 	return v, json.Unmarshal(plain, &v)
 }
 
-// Touch says that a session is used.
-func (s *Store) Touch(ctx context.Context, id Key) error {
+// Touch says that a session is used. It writes once a minute.
+func (s *Store) Touch(ctx context.Context, v Session) error {
 	now := s.now()
-	_, err := s.db.ExecContext(ctx, `UPDATE session SET seen = $1 WHERE id = $2 AND seen < $3`, milli(now), string(id), milli(now.Add(-touchEvery)))
+	if now.Sub(v.seen) < touchEvery {
+		return nil
+	}
+	_, err := s.db.ExecContext(ctx, `UPDATE session SET seen = $1 WHERE id = $2 AND seen < $3`, milli(now), string(v.key), milli(now.Add(-touchEvery)))
 	if err != nil {
 		return fmt.Errorf("touch a session: %w", err)
 	}

@@ -55,6 +55,7 @@ CREATE INDEX IF NOT EXISTS mark_until ON mark (until);
 // Store is the sessions of one gateway. Safe for concurrent use.
 type Store struct {
 	db     *sql.DB
+	find   *sql.Stmt
 	sealer sealer
 	now    func() time.Time
 	end    chan struct{}
@@ -83,6 +84,9 @@ func Open(ctx context.Context, dir string, now func() time.Time) (*Store, error)
 	}
 	if s.db, err = openDB(ctx, filepath.Join(dir, dbFile)); err != nil {
 		return nil, fmt.Errorf("open the sessions: %w", err)
+	}
+	if s.find, err = s.db.PrepareContext(ctx, `SELECT sealed, gen, began, seen FROM session WHERE id = $1 AND seen > $2 AND began > $3`); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the sessions: %w", err), s.db.Close())
 	}
 	if err := s.Clean(ctx); err != nil {
 		return nil, errors.Join(err, s.db.Close())
@@ -125,7 +129,7 @@ const sqliteBusy = 5
 func (s *Store) Close() error {
 	close(s.end)
 	<-s.ended
-	return s.db.Close()
+	return errors.Join(s.find.Close(), s.db.Close())
 }
 
 func (s *Store) tend() {
