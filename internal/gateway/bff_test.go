@@ -395,6 +395,19 @@ func TestBBAOneRefresh(t *testing.T) {
 	}
 }
 
+// A request that comes when the refresh has just been done uses its tokens.
+func TestBBALateForTheRefresh(t *testing.T) {
+	a := newApp(t)
+	p := a.person()
+	p.signIn()
+	for range 2 {
+		a.must(a.gateway.Renew(p.value(), 0))
+	}
+	if a.refreshes != 1 {
+		t.Errorf("%d refreshes, want 1", a.refreshes)
+	}
+}
+
 func TestBBARefreshFails(t *testing.T) {
 	a := newApp(t)
 	p := a.person()
