@@ -301,7 +301,11 @@ func TestBBACallback(t *testing.T) {
 			to := p.begin("/")
 			a.set(func() { a.ahead = 11 * time.Minute })
 			defer a.set(func() { a.ahead = 0 })
-			return p.get(to)
+			r := p.get(to)
+			if !strings.Contains(r.body, "too long ago") {
+				t.Errorf("too late: refused for another reason: %s", r.body)
+			}
+			return r
 		}},
 		{"two login cookies", func(p *person) reply {
 			return p.get(p.begin("/"), "Cookie", strings.Replace(a.cookie, "app-", "app-login-", 1)+"=x")
