@@ -37,6 +37,7 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/store":    {"tool", "records in SQL"},
 	"internal/config":   {"tool", "one struct: file and environment, checked once"},
 	"internal/throttle": {"tool", "how long the next attempt waits: counters in a fixed amount of memory"},
+	"internal/visit":    {"tool", "browser sessions of a gateway: tokens sealed in one file"},
 	"internal/dial":     {"tool", "the guarded dialer: fetches what strangers name"},
 
 	"guard":     {"public", "an API's gate"},
@@ -46,6 +47,7 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/login":     {"service", "passwords and the login decision"},
 	"internal/token":     {"service", "issue, refresh with reuse detection, revoke, introspect"},
 	"internal/directory": {"service", "users, roles, APIs, clients: what administration changes"},
+	"internal/relying":   {"service", "a client of an OpenID provider: login, ID and logout tokens, refresh"},
 	"internal/respond":   {"service", "error to HTTP answer, request id, security headers"},
 	"internal/web":       {"face", "people's endpoints: sign-on, consent, devices, logout, account, setup"},
 	"internal/page":      {"service", "pages and their stylesheet behind typed views"},

@@ -31,6 +31,10 @@ type gatewayFlags struct {
 	proxies                       []string
 	forwardAuth                   string
 	data, identityIssuer          string
+	bff                           bool
+	clientID, secretFile          string
+	externalURL                   string
+	scopes                        []string
 	decisions                     string
 	timeout                       time.Duration
 	json                          bool
@@ -49,6 +53,10 @@ With --forward-auth it answers your own proxy instead, which asks about each
 request at /forward-auth: nginx (auth_request), Caddy and Traefik
 (forward_auth), HAProxy. Only the proxies that --trusted-proxy names may ask.
 
+With --bff it is the backend of a browser app: people sign in at the issuer, the
+browser gets an opaque cookie and never a token, and requests with the cookie
+are decided about by the same policy.
+
 It listens on loopback in the clear. For other machines give it a certificate
 (--tls-cert, --tls-key) or name the proxy that terminates TLS (--trusted-proxy).
 The policy is read again when its file changes, and at SIGHUP; a policy with a
@@ -56,7 +64,8 @@ fault is not taken, and the old one stays.`,
 		Example: `  gatehouse gateway --to http://127.0.0.1:3000 --issuer https://auth.example.com --audience https://api.example.com
   gatehouse gateway --policy policy.yaml --decisions decisions.ndjson
   gatehouse gateway --policy policy.yaml --to h2c://127.0.0.1:50051
-  gatehouse gateway --policy policy.yaml --forward-auth nginx --trusted-proxy 127.0.0.1`,
+  gatehouse gateway --policy policy.yaml --forward-auth nginx --trusted-proxy 127.0.0.1
+  gatehouse gateway --policy policy.yaml --data ./gateway --bff --client-id app --client-secret-file app.secret --external-url https://app.example.com`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.gateway(c, f) },
 	}
@@ -74,6 +83,11 @@ fault is not taken, and the old one stays.`,
 	flags.StringVar(&f.forwardAuth, "forward-auth", "", "answer a proxy of this kind at /forward-auth: nginx, haproxy, caddy or traefik")
 	flags.StringVar(&f.data, "data", "", "folder of this gateway's own: its identity key, and copies of the issuers' keys for a restart while they are down")
 	flags.StringVar(&f.identityIssuer, "identity-issuer", "", "URL that names this gateway in signed identities")
+	flags.BoolVar(&f.bff, "bff", false, "sign browsers in and keep their tokens here; needs --client-id, --client-secret-file, --external-url and --data")
+	flags.StringVar(&f.clientID, "client-id", "", "with --bff: the gateway's own client at the issuer, a confidential one")
+	flags.StringVar(&f.secretFile, "client-secret-file", "", "with --bff: file with the client's secret")
+	flags.StringVar(&f.externalURL, "external-url", "", "with --bff: the origin that browsers see, such as https://app.example.com")
+	flags.StringSliceVar(&f.scopes, "scope", nil, "with --bff: what to ask for at the sign-in (default openid,profile)")
 	flags.StringVar(&f.decisions, "decisions", "", "file that gets each decision as a line of JSON")
 	flags.DurationVar(&f.timeout, "timeout", 0, "how long the API may take to begin its answer (default 1m)")
 	flags.BoolVar(&f.json, "json", false, "print one line of JSON when ready; logs go to standard error")
@@ -130,7 +144,7 @@ func (f gatewayFlags) explain(err error) error {
 func (f gatewayFlags) config(logger *slog.Logger) (gateway.Config, error) {
 	config := gateway.Config{PolicyFile: f.policy, Upstream: f.to, Data: f.data, IdentityIssuer: f.identityIssuer, Timeout: f.timeout, Logger: logger}
 	switch {
-	case f.policy != "" && (f.issuer != "" || f.audience != ""):
+	case f.policy != "" && (f.issuer != "" && !f.bff || f.audience != ""):
 		return config, usagef("--policy says whose tokens are taken: leave out --issuer and --audience")
 	case f.policy == "" && (f.issuer == "" || f.audience == ""):
 		return config, usagef("whose tokens? Give --issuer URL and --audience URI, or a policy with --policy FILE")
@@ -142,13 +156,16 @@ func (f gatewayFlags) config(logger *slog.Logger) (gateway.Config, error) {
 	if f.policy == "" {
 		config.Policy = f.oneLine()
 	}
+	var err error
+	if config.BFF, err = f.browsers(); err != nil {
+		return config, err
+	}
 	if f.to != "" {
 		if _, err := gateway.ParseUpstream(f.to); err != nil {
 			return config, &usage{err.Error()}
 		}
 	}
 	if f.forwardAuth != "" {
-		var err error
 		if config.ForwardAuth, err = gateway.CarrierOf(f.forwardAuth); err != nil {
 			return config, usagef("--forward-auth: %s", err)
 		}
@@ -170,6 +187,28 @@ func (f gatewayFlags) config(logger *slog.Logger) (gateway.Config, error) {
 	ip := net.ParseIP(host)
 	config.ProxiesOnly = f.cert == "" && host != "localhost" && (ip == nil || !ip.IsLoopback())
 	return config, nil
+}
+
+// browsers is what --bff says, nil without it.
+func (f gatewayFlags) browsers() (*gateway.BFF, error) {
+	given := f.clientID != "" || f.secretFile != "" || f.externalURL != "" || len(f.scopes) > 0
+	switch {
+	case !f.bff && given:
+		return nil, usagef("--client-id, --client-secret-file, --external-url and --scope are for browsers: give --bff too")
+	case !f.bff:
+		return nil, nil
+	case f.clientID == "" || f.secretFile == "" || f.externalURL == "" || f.data == "":
+		return nil, usagef("--bff needs --client-id ID, --client-secret-file FILE, --external-url URL and --data FOLDER. Register the client with: gatehouse client create ID --confidential --redirect-uri URL%s", "/.gatehouse/callback")
+	}
+	secret, err := os.ReadFile(f.secretFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the client's secret: %w", err)
+	}
+	text := strings.TrimSpace(string(secret))
+	if text == "" {
+		return nil, usagef("--client-secret-file: %s is empty", f.secretFile)
+	}
+	return &gateway.BFF{ExternalURL: strings.TrimSuffix(f.externalURL, "/"), ClientID: f.clientID, ClientSecret: text, Issuer: f.issuer, Scopes: f.scopes}, nil
 }
 
 // oneLine is the policy of a gateway that has none.

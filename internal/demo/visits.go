@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/gatehouse-auth/gatehouse/internal/relying"
 )
 
 // Bounds of what a web app remembers. It is in memory: a restart forgets it,
@@ -23,33 +25,23 @@ const (
 
 // visit is one browser that is signed in.
 type visit struct {
-	who     identity
-	profile profile
+	who     relying.Identity
+	profile relying.Profile
 	began   time.Time
 
 	mu     sync.Mutex // one refresh at a time: each makes the token before it old
 	tokens *oauth2.Token
 }
 
-// profile is what userinfo says (OpenID Connect Core §5.3).
-type profile struct {
-	Subject  string `json:"sub"`
-	Name     string `json:"name"`
-	Username string `json:"preferred_username"`
-	Email    string `json:"email"`
-	Verified bool   `json:"email_verified"`
-}
-
 // access returns an access token that is good for a while, with force a new
 // one. The error is the issuer's when the login has ended.
-func (v *visit) access(ctx context.Context, config oauth2.Config, force bool) (*oauth2.Token, error) {
+func (v *visit) access(ctx context.Context, party *relying.Party, force bool) (*oauth2.Token, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.tokens.Valid() && !force {
 		return v.tokens, nil
 	}
-	// A token without an access token is renewed at once.
-	next, err := config.TokenSource(ctx, &oauth2.Token{RefreshToken: v.tokens.RefreshToken}).Token()
+	next, err := party.Refresh(ctx, v.tokens.RefreshToken)
 	if err != nil {
 		return nil, err
 	}
@@ -59,11 +51,10 @@ func (v *visit) access(ctx context.Context, config oauth2.Config, force bool) (*
 
 // attempt is a sign-in under way in one browser.
 type attempt struct {
-	browser  key // the browser that began it
-	nonce    string
-	verifier string
-	silent   bool // nobody may be asked anything
-	began    time.Time
+	relying.Attempt
+	browser key  // the browser that began it
+	silent  bool // nobody may be asked anything
+	began   time.Time
 }
 
 // key is the SHA-256 of a random cookie or state.
@@ -85,15 +76,13 @@ func newVisits(now func() time.Time) *visits {
 	return &visits{now: now, signedIn: map[key]*visit{}, attempts: map[key]attempt{}, ended: map[string]time.Time{}}
 }
 
-// begin remembers an attempt and returns its state.
-func (s *visits) begin(a attempt) (state string) {
-	state = rand.Text()
+// begin remembers an attempt.
+func (s *visits) begin(a attempt) {
 	a.began = s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	makeRoom(s.attempts, func(a attempt) time.Time { return a.began })
-	s.attempts[keyOf(state)] = a
-	return state
+	s.attempts[keyOf(a.State)] = a
 }
 
 // take returns an attempt once, to the browser that began it.

@@ -10,10 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
-	"github.com/gatehouse-auth/gatehouse/internal/jwks"
+	"github.com/gatehouse-auth/gatehouse/internal/relying"
 	"github.com/gatehouse-auth/gatehouse/internal/respond"
 )
 
@@ -49,10 +47,10 @@ const (
 // webApp is a running WebApp.
 type webApp struct {
 	WebApp
-	provider *provider
-	visits   *visits
-	browser  string // names of the two cookies
-	session  string
+	party   *relying.Party
+	visits  *visits
+	browser string // names of the two cookies
+	session string
 }
 
 // NewWebApp returns the handler of a web app. It asks the issuer nothing before
@@ -65,14 +63,12 @@ func NewWebApp(ctx context.Context, c WebApp) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{Timeout: 10 * time.Second}
-	cache, err := jwks.New(jwks.Config{Issuer: c.Issuer, HTTPClient: client, Now: c.Now, Logger: c.Logger})
+	party, err := relying.New(relying.Config{Issuer: c.Issuer, ClientID: c.ID, Secret: c.Secret, RedirectURL: c.URL + callbackPath, Scopes: c.Scopes, Logger: c.Logger, Now: c.Now})
 	if err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, func() { cache.Close() })
-	a := &webApp{WebApp: c, visits: newVisits(c.Now),
-		provider: &provider{issuer: c.Issuer, clientID: c.ID, client: client, keys: cache, now: c.Now},
+	context.AfterFunc(ctx, func() { party.Close() })
+	a := &webApp{WebApp: c, party: party, visits: newVisits(c.Now),
 		// Cookies of one host are shared by all its ports, so the port is in the name.
 		browser: c.Look + "-browser-" + origin.Port(), session: c.Look + "-session-" + origin.Port(),
 	}
@@ -101,17 +97,6 @@ func (a *webApp) routes() http.Handler {
 	return respond.Identify(respond.Secure(respond.Host(a.URL, sheets)))
 }
 
-// config is rebuilt for each use: the endpoints come from discovery.
-func (a *webApp) config(e endpoints) oauth2.Config {
-	return oauth2.Config{ClientID: a.ID, ClientSecret: a.Secret, RedirectURL: a.URL + callbackPath, Scopes: a.Scopes,
-		Endpoint: oauth2.Endpoint{AuthURL: e.Authorization, TokenURL: e.Token, AuthStyle: oauth2.AuthStyleInHeader}}
-}
-
-// outgoing lets x/oauth2 use our client, with its timeout.
-func (a *webApp) outgoing(ctx context.Context) context.Context {
-	return context.WithValue(ctx, oauth2.HTTPClient, a.provider.client)
-}
-
 // home shows who is signed in. Otherwise it asks the issuer, without asking
 // the person anything: whoever is signed in there is let in here.
 func (a *webApp) home(w http.ResponseWriter, r *http.Request) {
@@ -126,23 +111,24 @@ func (a *webApp) signIn(w http.ResponseWriter, r *http.Request) { a.begin(w, r, 
 
 // begin sends the browser to the issuer (OpenID Connect Core §3.1.2.1).
 func (a *webApp) begin(w http.ResponseWriter, r *http.Request, silent bool) {
-	e, err := a.provider.discover(r.Context())
+	browser := cookieOf(r, a.browser)
+	if len(browser) != len(rand.Text()) {
+		browser = rand.Text()
+	}
+	at, more := attempt{Attempt: relying.NewAttempt(), browser: keyOf(browser), silent: silent}, url.Values{}
+	if silent {
+		more.Set("prompt", "none")
+	}
+	to, err := a.party.AuthorizeURL(r.Context(), at.Attempt, more)
 	if err != nil {
 		a.fail(w, r, err)
 		return
 	}
-	browser := cookieOf(r, a.browser)
-	if len(browser) != len(rand.Text()) {
-		browser = rand.Text()
+	if browser != cookieOf(r, a.browser) {
 		a.setCookie(w, a.browser, browser)
 	}
-	at := attempt{browser: keyOf(browser), nonce: rand.Text(), verifier: oauth2.GenerateVerifier(), silent: silent}
-	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(at.verifier), oauth2.SetAuthURLParam("nonce", at.nonce)}
-	if silent {
-		options = append(options, oauth2.SetAuthURLParam("prompt", "none"))
-	}
-	config := a.config(e)
-	a.redirect(w, config.AuthCodeURL(a.visits.begin(at), options...))
+	a.visits.begin(at)
+	a.redirect(w, to)
 }
 
 // callback takes the answer of the issuer: for the browser that asked, once,
@@ -162,11 +148,12 @@ func (a *webApp) callback(w http.ResponseWriter, r *http.Request) {
 		a.refused(w, at, code)
 		return
 	}
-	v, err := a.redeem(r.Context(), q.Get("code"), at)
+	l, err := a.party.Redeem(r.Context(), q.Get("code"), at.Attempt)
 	if err != nil {
 		a.fail(w, r, err)
 		return
 	}
+	v := &visit{tokens: l.Tokens, who: l.Identity, profile: l.Profile}
 	cookie, ok := a.visits.enter(v)
 	if !ok {
 		a.problem(w, http.StatusBadRequest, "You signed out while this sign-in was under way.")
@@ -188,31 +175,6 @@ func (a *webApp) refused(w http.ResponseWriter, at attempt, code string) {
 	}
 }
 
-// redeem exchanges the code, proves the ID token and asks who it is.
-func (a *webApp) redeem(ctx context.Context, code string, at attempt) (*visit, error) {
-	e, err := a.provider.discover(ctx)
-	if err != nil {
-		return nil, err
-	}
-	config := a.config(e)
-	tokens, err := config.Exchange(a.outgoing(ctx), code, oauth2.VerifierOption(at.verifier))
-	if err != nil {
-		return nil, err
-	}
-	raw, _ := tokens.Extra("id_token").(string)
-	v := &visit{tokens: tokens}
-	if v.who, err = a.provider.readIDToken(ctx, raw, at.nonce, tokens.AccessToken); err != nil {
-		return nil, err
-	}
-	if err := a.provider.get(ctx, e.UserInfo, tokens.AccessToken, &v.profile); err != nil {
-		return nil, err
-	}
-	if v.profile.Subject != v.who.Subject {
-		return nil, errors.New("userinfo is about another user than the ID token")
-	}
-	return v, nil
-}
-
 // signOut ends the visit here, and sends the browser to end the session at the
 // issuer, which tells the other apps (OpenID Connect RP-Initiated Logout).
 func (a *webApp) signOut(w http.ResponseWriter, r *http.Request) {
@@ -221,27 +183,26 @@ func (a *webApp) signOut(w http.ResponseWriter, r *http.Request) {
 		a.redirect(w, signedOutPath)
 		return
 	}
-	e, err := a.provider.discover(r.Context())
+	to, err := a.party.EndSessionURL(r.Context(), a.URL+signedOutPath, v.who.Raw)
 	if err != nil {
 		a.fail(w, r, err)
 		return
 	}
 	a.visits.leave(cookieOf(r, a.session))
 	a.clearCookie(w)
-	query := url.Values{"id_token_hint": {v.who.raw}, "client_id": {a.ID}, "post_logout_redirect_uri": {a.URL + signedOutPath}}
-	a.redirect(w, e.EndSession+"?"+query.Encode())
+	a.redirect(w, to)
 }
 
 // backchannel hears that a session ended (OpenID Connect Back-Channel Logout §2.5).
 func (a *webApp) backchannel(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	session, subject, err := a.provider.readLogoutToken(r.Context(), r.PostFormValue("logout_token"))
+	ended, err := a.party.ReadLogoutToken(r.Context(), r.PostFormValue("logout_token"))
 	if err != nil {
 		a.Logger.Info("logout token refused", "app", a.ID, "cause", err)
 		answer(w, http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": "The logout token is not valid here."})
 		return
 	}
-	a.visits.end(session, subject)
+	a.visits.end(ended.Session, ended.Subject)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
 }
@@ -269,11 +230,11 @@ func (a *webApp) order(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	err := a.place(r.Context(), v, strings.TrimSpace(r.PostFormValue("item")))
-	var refused *statusError
+	var refused *relying.StatusError
 	switch {
-	case errors.As(err, &refused) && refused.status == http.StatusForbidden:
+	case errors.As(err, &refused) && refused.Status == http.StatusForbidden:
 		a.show(w, r, v, "Your role may read orders, not place them: the API answered 403.")
-	case errors.As(err, &refused) && refused.status == http.StatusBadRequest:
+	case errors.As(err, &refused) && refused.Status == http.StatusBadRequest:
 		a.show(w, r, v, "The API did not take this order: at most 100 characters.")
 	case err != nil:
 		a.lost(w, r, err)
@@ -287,8 +248,7 @@ func (a *webApp) visit(r *http.Request) *visit { return a.visits.find(cookieOf(r
 // lost deals with a token that cannot be had: when the login ended at the
 // issuer, the visit ends too.
 func (a *webApp) lost(w http.ResponseWriter, r *http.Request, err error) {
-	var refused *oauth2.RetrieveError
-	if !errors.As(err, &refused) || refused.ErrorCode != "invalid_grant" {
+	if !relying.HasEnded(err) {
 		a.fail(w, r, err)
 		return
 	}

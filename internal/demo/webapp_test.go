@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/demo"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
+	"github.com/gatehouse-auth/gatehouse/internal/relying"
 )
 
 // rogue is an issuer that says whatever a test wants: what our own never does.
@@ -95,7 +96,7 @@ func (i *rogue) sign(kind string, claims, change map[string]any) string {
 func (i *rogue) id(nonce string, change map[string]any) string {
 	now := time.Now()
 	return i.sign("JWT", map[string]any{"iss": i.URL, "sub": "usr_1", "aud": "demo-shop", "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(),
-		"nonce": nonce, "sid": "ses_1", "at_hash": demo.LeftHalf(accessToken)}, change)
+		"nonce": nonce, "sid": "ses_1", "at_hash": relying.LeftHalf(accessToken)}, change)
 }
 
 func (i *rogue) logout(change map[string]any) string {
@@ -245,7 +246,7 @@ func TestWebAppRefusesIDTokens(t *testing.T) {
 		"of the future":           {"iat": now.Add(time.Hour).Unix()},
 		"without iat":             {"iat": nil},
 		"without sub":             {"sub": nil},
-		"of another access token": {"at_hash": demo.LeftHalf("another")},
+		"of another access token": {"at_hash": relying.LeftHalf("another")},
 		"without at_hash":         {"at_hash": nil},
 		"of another user":         {"sub": "usr_2"},
 	} {
@@ -264,7 +265,7 @@ func TestWebAppRefusesIDTokens(t *testing.T) {
 		"no token":       func(string) string { return "" },
 		"a logout token": func(nonce string) string { return g.issuer.logout(map[string]any{"nonce": nonce}) },
 		"an access token": func(nonce string) string {
-			return g.issuer.sign("at+jwt", map[string]any{"iss": g.issuer.URL, "sub": "usr_1", "aud": "demo-shop", "exp": now.Add(time.Minute).Unix(), "iat": now.Unix(), "nonce": nonce, "at_hash": demo.LeftHalf(accessToken)}, nil)
+			return g.issuer.sign("at+jwt", map[string]any{"iss": g.issuer.URL, "sub": "usr_1", "aud": "demo-shop", "exp": now.Add(time.Minute).Unix(), "iat": now.Unix(), "nonce": nonce, "at_hash": relying.LeftHalf(accessToken)}, nil)
 		},
 		"signed by a stranger": func(nonce string) string {
 			raw := g.issuer.id(nonce, nil)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
+	"github.com/gatehouse-auth/gatehouse/internal/relying"
 )
 
 //go:embed assets
@@ -27,8 +28,8 @@ type appPage struct {
 	Denied  bool   // the person did not want to be
 	Problem string // what went wrong instead
 	Notice  string // above the orders
-	Profile profile
-	Who     identity
+	Profile relying.Profile
+	Who     relying.Identity
 	Orders  []order
 	NoRead  bool // the API lets this user read nothing
 	Scopes  []string
@@ -40,8 +41,8 @@ type appPage struct {
 // gives for this user's access token.
 func (a *webApp) show(w http.ResponseWriter, r *http.Request, v *visit, notice string) {
 	token, orders, err := a.orders(r.Context(), v)
-	var refused *statusError
-	forbidden := errors.As(err, &refused) && refused.status == http.StatusForbidden
+	var refused *relying.StatusError
+	forbidden := errors.As(err, &refused) && refused.Status == http.StatusForbidden
 	if err != nil && !forbidden {
 		a.lost(w, r, err)
 		return
@@ -55,7 +56,7 @@ func (a *webApp) show(w http.ResponseWriter, r *http.Request, v *visit, notice s
 func (a *webApp) orders(ctx context.Context, v *visit) (*oauth2.Token, []order, error) {
 	var list struct{ Orders []order }
 	token, err := a.atAPI(ctx, v, func(token string) error {
-		return a.provider.get(ctx, a.API+"/orders", token, &list)
+		return a.party.Get(ctx, a.API+"/orders", token, &list)
 	})
 	return token, list.Orders, err
 }
@@ -68,7 +69,7 @@ func (a *webApp) place(ctx context.Context, v *visit, item string) error {
 	}
 	_, err = a.atAPI(ctx, v, func(token string) error {
 		var made order
-		return a.provider.call(ctx, http.MethodPost, a.API+"/orders", token, bytes.NewReader(body), &made)
+		return a.party.Call(ctx, http.MethodPost, a.API+"/orders", token, bytes.NewReader(body), &made)
 	})
 	return err
 }
@@ -81,8 +82,8 @@ func (a *webApp) atAPI(ctx context.Context, v *visit, call func(token string) er
 		return nil, err
 	}
 	err = call(token.AccessToken)
-	var refused *statusError
-	if !errors.As(err, &refused) || refused.status != http.StatusUnauthorized {
+	var refused *relying.StatusError
+	if !errors.As(err, &refused) || refused.Status != http.StatusUnauthorized {
 		return token, err
 	}
 	if token, err = a.access(ctx, v, true); err != nil {
@@ -92,11 +93,7 @@ func (a *webApp) atAPI(ctx context.Context, v *visit, call func(token string) er
 }
 
 func (a *webApp) access(ctx context.Context, v *visit, force bool) (*oauth2.Token, error) {
-	e, err := a.provider.discover(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return v.access(a.outgoing(ctx), a.config(e), force)
+	return v.access(ctx, a.party, force)
 }
 
 func (a *webApp) signedOut(w http.ResponseWriter, r *http.Request) {

@@ -43,6 +43,8 @@ type Config struct {
 	IdentityIssuer string
 	// Timeout is how long the upstream may think: 0 means a minute.
 	Timeout time.Duration
+	// BFF signs browsers in. Nil: requests bring tokens themselves.
+	BFF *BFF
 	// Decisions gets each decision as a line of JSON. Nil: none.
 	Decisions io.Writer
 	// Logger is required.
@@ -57,6 +59,7 @@ type Gateway struct {
 	logger    *slog.Logger
 	now       func() time.Time
 	decisions *decisionLog
+	bff       *bff // nil: none
 
 	reload sync.Mutex
 	rules  atomic.Pointer[rules]
@@ -75,6 +78,16 @@ func New(c Config) (*Gateway, error) {
 	if err := g.Reload(); err != nil {
 		return nil, err
 	}
+	if c.BFF != nil {
+		settled := *c.BFF
+		settled.Issuer, _ = g.bffIssuer(g.rules.Load().policy.Tokens()) // the policy was read with it
+		var err error
+		if g.bff, err = g.openBFF(settled); err != nil {
+			return nil, errors.Join(err, g.rules.Load().guard.Close())
+		}
+		// A policy that is read later must go on taking what people log in for.
+		g.config.BFF = &settled
+	}
 	g.decisions = newDecisionLog(c.Decisions, c.Logger)
 	return g, nil
 }
@@ -82,7 +95,7 @@ func New(c Config) (*Gateway, error) {
 // Close ends the background work.
 func (g *Gateway) Close() error {
 	g.decisions.close()
-	return g.rules.Load().guard.Close()
+	return errors.Join(g.rules.Load().guard.Close(), g.bff.close())
 }
 
 // Reload reads the policy again. A policy with a fault changes nothing. Open
@@ -168,12 +181,16 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.ready(w, r, rules)
 	case g.config.ProxiesOnly && !trusted:
 		g.refuse(w, id, refusal{status: http.StatusForbidden, code: "access_denied", sentence: "This server is reached through its proxy only."})
+	case g.bff != nil && !g.bff.named(r.Host):
+		g.refuse(w, id, refusal{status: http.StatusMisdirectedRequest, code: "invalid_request", sentence: "This server answers as " + g.bff.host + " only."})
 	case own == ownMetadata && reading(r):
 		rules.metadata[path(r.RequestURI)].ServeHTTP(w, r)
 	case own == ownIdentityKeys && reading(r):
 		rules.identity.keys().ServeHTTP(w, r)
 	case rules.proxy == nil:
 		g.refuse(w, id, refusal{status: http.StatusNotFound, code: "not_found", sentence: "This gateway answers other proxies only, at /forward-auth."})
+	case g.bff != nil:
+		g.bff.serve(w, r, rules, id, trusted)
 	default:
 		g.proxy(w, r, rules, id, trusted)
 	}

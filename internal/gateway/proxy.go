@@ -38,7 +38,7 @@ func (g *Gateway) newProxy(upstream *url.URL, timeout time.Duration) *httputil.R
 		Rewrite:        g.rewrite(upstream),
 		Transport:      newTransport(upstream.Scheme, timeout),
 		BufferPool:     &buffers{},
-		ModifyResponse: respond,
+		ModifyResponse: g.respond,
 		ErrorHandler:   g.upstreamFault,
 		ErrorLog:       slog.NewLogLogger(g.logger.Handler(), slog.LevelDebug),
 	}
@@ -88,6 +88,8 @@ func (g *Gateway) rewrite(upstream *url.URL) func(*httputil.ProxyRequest) {
 		}
 		if !a.forward.cookie {
 			delete(h, "Cookie")
+		} else if g.bff != nil {
+			g.bff.cookies.withhold(h)
 		}
 		if !websocket(p.In) {
 			delete(h, "Upgrade")
@@ -115,7 +117,10 @@ func websocket(r *http.Request) bool {
 }
 
 // respond takes from the upstream's answer what is the gateway's to say.
-func respond(r *http.Response) error {
+func (g *Gateway) respond(r *http.Response) error {
+	if g.bff != nil {
+		g.bff.cookies.keepOut(r.Header)
+	}
 	delete(r.Header, IdentityHeader)
 	delete(r.Header, "X-Request-Id")
 	if a := admissionOf(r.Request.Context()); a.cors {

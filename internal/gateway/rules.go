@@ -77,6 +77,11 @@ func (g *Gateway) compile(text []byte, name string, old *rules) (*rules, error) 
 	for _, t := range p.Tokens() {
 		r.algorithms[t.Issuer] = t.Algorithms
 	}
+	if g.config.BFF != nil {
+		if _, err := g.bffIssuer(p.Tokens()); err != nil {
+			return nil, err
+		}
+	}
 	if err := g.compileUpstream(r, old); err != nil {
 		return nil, err
 	}
@@ -96,6 +101,16 @@ func (g *Gateway) compile(text []byte, name string, old *rules) (*rules, error) 
 		return nil, err
 	}
 	return r, g.compileOwn(r)
+}
+
+// audienceOf is what tokens of an issuer must be for.
+func (r *rules) audienceOf(issuer string) string {
+	for _, t := range r.policy.Tokens() {
+		if t.Issuer == issuer {
+			return t.Audience
+		}
+	}
+	return ""
 }
 
 // sameTokens tells whether two policies take the same tokens; lines do not count.

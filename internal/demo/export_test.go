@@ -1,4 +1,0 @@
-package demo
-
-// LeftHalf is the at_hash of an access token.
-var LeftHalf = leftHalf
