@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,7 +55,7 @@ func TestREADME(t *testing.T) {
 			screen = b.text
 		}
 	}
-	if len(shell) != 2 || shell[0] != "go run ./cmd/gatehouse dev" || shell[1] != "make test" || program == "" || screen == "" {
+	if len(shell) != 3 || shell[0] != "go run ./cmd/gatehouse dev" || !strings.HasPrefix(shell[1], "gatehouse gateway ") || shell[2] != "make test" || program == "" || screen == "" {
 		t.Fatalf("the README has other blocks than this test knows: %q", shell)
 	}
 	if out, err := exec.Command("make", "-C", "..", "-n", "test").CombinedOutput(); err != nil {
@@ -67,9 +68,37 @@ func TestREADME(t *testing.T) {
 	}
 	pasteLines(t, got)
 	runProgram(t, program, got)
+	runGateway(t, shell[1], got)
 	dev.interrupt()
 	if folder := folderOf(got); exists(folder) {
 		t.Errorf("%s is still there after Ctrl-C", folder)
+	}
+}
+
+// runGateway starts the README's line before an API that checks nothing, with
+// the issuer and the audience of dev.
+func runGateway(t *testing.T, line, screen string) {
+	t.Helper()
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("orders")) }))
+	defer api.Close()
+	own := strings.NewReplacer("http://127.0.0.1:3000", api.URL, "https://auth.example.com", "http://localhost:8080", "https://api.example.com", "http://localhost:8081").Replace(line)
+	if own == line {
+		t.Fatalf("the README's line has other addresses than this test knows: %s", line)
+	}
+	url, _, stop, _ := startGateway(t, strings.Fields(own)[2:]...)
+	defer stop()
+	header, err := os.ReadFile(filepath.Join(folderOf(screen), "ada"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := strings.TrimSpace(strings.TrimPrefix(string(header), "Authorization: Bearer "))
+	for name, tc := range map[string]struct {
+		token string
+		want  int
+	}{"nobody": {"", 401}, "ada": {token, 200}, "a token that was changed": {token[:len(token)-8] + "AAAAAAAA", 401}} {
+		if status, _, _ := call(t, "GET", url+"/orders", tc.token); status != tc.want {
+			t.Errorf("%s through the gateway: %d, want %d", name, status, tc.want)
+		}
 	}
 }
 
