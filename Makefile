@@ -27,7 +27,7 @@ lint: ## gofmt, go vet, staticcheck
 	cd guard/guardgrpc && ../../bin/staticcheck ./...
 
 .PHONY: check
-check: lint ## lint and the tests of the product with the race detector (under 5 minutes)
+check: lint ## lint and the tests of the product with the race detector (about 6 minutes on 2 cores)
 	go test -race ./...
 
 .PHONY: fuzz-short
