@@ -35,6 +35,7 @@ type house struct {
 
 	app      string // a public client with a login page
 	password string // of ada
+	secret   string // of the service account robot
 }
 
 // node is one `gatehouse serve`.
@@ -229,6 +230,13 @@ func (n *node) goroutines() int {
 	return strings.Count(n.log.String(), "\ngoroutine ")
 }
 
+func (h *house) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 // query asks the database itself.
 func (h *house) query(sql string) string {
 	h.t.Helper()
@@ -254,7 +262,13 @@ func (h *house) furnish() {
 	if err := json.Unmarshal(h.stdout("user", "create", "ada", "--role", "viewer", "--json"), &user); err != nil {
 		h.t.Fatal(err)
 	}
-	h.app, h.password = "spa", user.Password
+	var robot struct {
+		Secret string `json:"client_secret"`
+	}
+	if err := json.Unmarshal(h.stdout("service-account", "create", "robot", "--role", "viewer", "--json"), &robot); err != nil {
+		h.t.Fatal(err)
+	}
+	h.app, h.password, h.secret = "spa", user.Password, robot.Secret
 }
 
 func (h *house) authorizeURL() string {
@@ -305,6 +319,10 @@ func (h *house) redeem(client *http.Client, code string) (answer, error) {
 
 func (h *house) refresh(client *http.Client, token string) (answer, error) {
 	return h.token(client, url.Values{"grant_type": {"refresh_token"}, "client_id": {h.app}, "refresh_token": {token}})
+}
+
+func (h *house) credentials(client *http.Client) (answer, error) {
+	return h.token(client, url.Values{"grant_type": {"client_credentials"}, "client_id": {"robot"}, "client_secret": {h.secret}})
 }
 
 // login redeems a code of a session and returns the refresh token.
