@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
+	"github.com/gatehouse-auth/gatehouse/internal/store"
 )
 
 // Intervals of the background work.
@@ -152,7 +153,8 @@ func (d *drain) wait(listeners []net.Listener) {
 // watch follows what other processes changed (C28): the keys, and the copies
 // that the store holds.
 func (p *Parts) watch(ctx context.Context) {
-	var seen watched // the first look reads what is there: nothing between opening and watching is missed
+	// The first look reads what is there: nothing between opening and watching is missed.
+	seen := watched{changes: p.Store.TailChanges(0)}
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	var complained time.Time
@@ -180,8 +182,9 @@ func explain(err error) error {
 
 // watched is how far the watcher has come.
 type watched struct {
-	change int64
-	at     time.Time // of the last look, on the wall: monotonic time stands still in sleep
+	changes *store.Tail[iam.Change]
+	keys    bool      // some changed that were not read anew yet
+	at      time.Time // of the last look, on the wall: monotonic time stands still in sleep
 }
 
 // look reads the changes since the last look. Changes are kept for an hour
@@ -192,17 +195,18 @@ func (p *Parts) look(ctx context.Context, seen *watched) error {
 		p.Store.Forget(iam.Change{})
 	}
 	for {
-		changes, head, err := p.Store.Changes(ctx, seen.change)
+		changes, _, err := seen.changes.Next(ctx)
 		if err != nil {
 			return fmt.Errorf("read changes: %w", err)
 		}
 		p.Store.Forget(changes...)
-		if slices.ContainsFunc(changes, func(c iam.Change) bool { return c.Kind == "key" }) {
+		seen.keys = seen.keys || slices.ContainsFunc(changes, func(c iam.Change) bool { return c.Kind == "key" })
+		if seen.keys {
 			if err := p.Keys.Reload(ctx); err != nil {
 				return fmt.Errorf("reload keys: %w", err)
 			}
+			seen.keys = false
 		}
-		seen.change = head
 		if len(changes) == 0 {
 			break
 		}
