@@ -153,8 +153,7 @@ func (d *drain) wait(listeners []net.Listener) {
 // watch follows what other processes changed (C28): the keys, and the copies
 // that the store holds.
 func (p *Parts) watch(ctx context.Context) {
-	// The first look reads what is there: nothing between opening and watching is missed.
-	seen := watched{changes: p.Store.TailChanges(0)}
+	var seen watched // the first look reads what is there: nothing between opening and watching is missed
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	var complained time.Time
@@ -193,6 +192,9 @@ func (p *Parts) look(ctx context.Context, seen *watched) error {
 	now := time.Now().Round(0)
 	if now.Sub(seen.at) > sleptFor {
 		p.Store.Forget(iam.Change{})
+	}
+	if seen.changes == nil {
+		seen.changes = p.Store.TailChanges(0)
 	}
 	for {
 		changes, _, err := seen.changes.Next(ctx)
