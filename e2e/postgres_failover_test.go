@@ -45,9 +45,11 @@ func failover(t *testing.T, mode pgtest.Mode, durability string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.settle()
 	p.enter("cut-off")
 	link.Still(true)
 	client := h.nodes[0].client()
+
 	first, err := h.redeem(client, code)
 	if err != nil {
 		t.Fatal(err)

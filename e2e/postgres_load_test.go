@@ -19,6 +19,7 @@ type pressure struct {
 	h    *house
 	stop chan struct{}
 	all  sync.WaitGroup
+	gate sync.RWMutex // held for reading while a request is under way
 
 	mu     sync.Mutex
 	phase  string
@@ -109,12 +110,14 @@ func (p *pressure) work(kind string, pause time.Duration, do func() (int, string
 				return
 			case <-time.After(pause):
 			}
+			p.gate.RLock()
 			p.mu.Lock()
 			phase := p.phase
 			p.mu.Unlock()
 			began := time.Now()
 			status, wrong := do()
 			p.note(phase, kind, status, time.Since(began), wrong)
+			p.gate.RUnlock()
 		}
 	})
 }
@@ -139,6 +142,12 @@ func (p *pressure) enter(phase string) {
 	defer p.mu.Unlock()
 	p.phase = phase
 	p.phases = append(p.phases, phase)
+}
+
+// settle waits until what was asked so far is answered.
+func (p *pressure) settle() {
+	p.gate.Lock()
+	defer p.gate.Unlock()
 }
 
 // of sums what requests came to in a phase; documents are the key set and

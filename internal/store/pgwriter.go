@@ -31,6 +31,8 @@ type pgWriter struct {
 	began   string // what begins a transaction
 	closed  atomic.Bool
 	broken  atomic.Bool
+	unknown atomic.Int64 // COMMITs that ended nobody knows how
+	settled atomic.Int64 // how many of them are settled
 	seen    sync.Map // statements that ran
 }
 
@@ -51,13 +53,13 @@ func (w *pgWriter) perform(ctx context.Context, run closure, unknowns int) error
 	}
 	deadline := time.Now().Add(pgPatience)
 	var races, reconnects int
-	settle := false
 	for {
+		before := w.unknown.Load()
 		err := w.attempt(ctx, deadline, func(ctx context.Context, tx *txn) (err error) {
 			if tx.restart, err = w.history.since(tx.line); err != nil {
 				return err
 			}
-			if settle {
+			if before != w.settled.Load() {
 				if err := w.settle(ctx, tx); err != nil {
 					return err
 				}
@@ -70,6 +72,12 @@ func (w *pgWriter) perform(ctx context.Context, run closure, unknowns int) error
 			}
 		}
 		switch {
+		case err == nil:
+			w.settled.Store(before)
+		case errors.Is(err, errUnknown):
+			w.unknown.Add(1)
+		}
+		switch {
 		case err == nil, w.harmless(err):
 			w.broken.Store(false)
 			return translate(err)
@@ -79,7 +87,7 @@ func (w *pgWriter) perform(ctx context.Context, run closure, unknowns int) error
 			return ctx.Err()
 		case time.Now().After(deadline):
 		case errors.Is(err, errUnknown) && unknowns > 0:
-			unknowns, settle = unknowns-1, true
+			unknowns--
 			pause(ctx, 1)
 			continue
 		case errors.Is(err, errUnknown):
@@ -161,11 +169,14 @@ func (w *pgWriter) begin(ctx context.Context, conn *sql.Conn) (*txn, error) {
 	return tx, nil
 }
 
-// settle writes something, so that the COMMIT of a second run, which may only
-// have read what the first one did, waits for the standbys that the first one
-// should have waited for.
+// settle writes something. A COMMIT that was interrupted while it waited for
+// the standbys is seen by everybody on this server and by nobody on them. A
+// later transaction, which perhaps only reads what that one did and answers for
+// it, waits in its place: only a transaction that wrote does. One of many rows,
+// so that those who settle at once seldom meet.
 func (w *pgWriter) settle(ctx context.Context, tx *txn) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('settled', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, fmt.Sprint(micros(tx.now())))
+	_, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+		fmt.Sprint("settled.", rand.N(64)), fmt.Sprint(micros(tx.now())))
 	return err
 }
 
