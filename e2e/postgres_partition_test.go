@@ -111,6 +111,7 @@ func TestPartition(t *testing.T) {
 	time.Sleep(700 * time.Millisecond)
 
 	lasts := max(9*time.Second, min(time.Minute, faultTime(t)/10))
+	p.settle()
 	p.enter("partition")
 	began := time.Now()
 	w.set(t, "down")
