@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -46,6 +47,8 @@ type node struct {
 	issuer  string
 	log     *logged
 	wrap    []string // before the command, such as nsenter
+	program string   // gatehouse when empty
+	env     []string
 	dialer  func(ctx context.Context, network, address string) (net.Conn, error)
 	cmd     *exec.Cmd
 }
@@ -149,9 +152,9 @@ func lowPort(t *testing.T) int {
 // launch runs `gatehouse serve` without waiting for it.
 func (n *node) launch() {
 	n.t.Helper()
-	args := append(append([]string{}, n.wrap...), binary, "serve", "--config", n.config)
+	args := append(append([]string{}, n.wrap...), cmp.Or(n.program, binary), "serve", "--config", n.config)
 	n.cmd = exec.Command(args[0], args[1:]...)
-	n.cmd.Env = append(os.Environ(), "GOTRACEBACK=all")
+	n.cmd.Env = append(append(os.Environ(), "GOTRACEBACK=all"), n.env...)
 	n.cmd.Stderr, n.cmd.Stdout = n.log, n.log
 	if err := n.cmd.Start(); err != nil {
 		n.t.Fatal(err)

@@ -22,6 +22,8 @@ type writer interface {
 	// redo is do for a closure whose own rule recognises that it was done
 	// before: when nobody knows how its COMMIT ended, it runs once more.
 	redo(ctx context.Context, run closure) error
+	// clock is the time by which transactions count.
+	clock() time.Time
 	// failing tells whether the last write failed for the database's sake.
 	failing() bool
 	close() error

@@ -28,12 +28,13 @@ type pgWriter struct {
 	// hand is the clock that a test moves; nil: the database's.
 	hand    func() time.Time
 	history history
+	heard   atomic.Pointer[reading]
 	began   string // what begins a transaction
 	closed  atomic.Bool
 	broken  atomic.Bool
 	unknown atomic.Int64 // COMMITs that ended nobody knows how
 	settled atomic.Int64 // how many of them are settled
-	seen    sync.Map // statements that ran
+	seen    sync.Map     // statements that ran
 }
 
 // pgRaces bounds how often a transaction that lost a race begins again.
@@ -147,6 +148,7 @@ func (w *pgWriter) attempt(ctx context.Context, deadline time.Time, run closure)
 // database, in one round trip.
 func (w *pgWriter) begin(ctx context.Context, conn *sql.Conn) (*txn, error) {
 	var answer []*pgconn.Result
+	asked := time.Now()
 	err := onPg(conn, func(c *pgconn.PgConn) (err error) {
 		answer, err = c.Exec(ctx, w.began).ReadAll()
 		return err
@@ -163,10 +165,25 @@ func (w *pgWriter) begin(ctx context.Context, conn *sql.Conn) (*txn, error) {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
 	tx := &txn{session: &pgSession{conn: conn, seen: &w.seen}, at: time.UnixMicro(µs), line: string(last.Rows[0][1])}
+	w.heard.Store(&reading{tx.at, asked.Add(time.Since(asked) / 2)})
 	if w.hand != nil {
 		tx.at = w.hand()
 	}
 	return tx, nil
+}
+
+// reading is what the database's clock said, and when it did by ours, of which
+// only what has passed since then counts: whatever time it tells, and however it
+// jumps, its seconds are as long.
+type reading struct{ said, when time.Time }
+
+// clock is the database's clock, a round trip's half exact.
+func (w *pgWriter) clock() time.Time {
+	if w.hand != nil {
+		return w.hand()
+	}
+	r := w.heard.Load()
+	return r.said.Add(time.Since(r.when))
 }
 
 // settle writes something. A COMMIT that was interrupted while it waited for
