@@ -41,19 +41,25 @@ type pgWriter struct {
 const pgRaces = 40
 
 // do runs a closure in a transaction of its own.
-func (w *pgWriter) do(ctx context.Context, run closure) error { return w.perform(ctx, run, 0) }
+func (w *pgWriter) do(ctx context.Context, run closure) error { return w.perform(ctx, nil, run) }
 
 // redo runs a closure once more when nobody knows how its COMMIT ended.
-func (w *pgWriter) redo(ctx context.Context, run closure) error { return w.perform(ctx, run, 1) }
+func (w *pgWriter) redo(ctx context.Context, event *iam.Event, run closure) error {
+	if event.ID == "" {
+		event.ID = iam.NewEventID()
+	}
+	return w.perform(ctx, event, run)
+}
 
 func (w *pgWriter) failing() bool { return w.broken.Load() }
 
-func (w *pgWriter) perform(ctx context.Context, run closure, unknowns int) error {
+func (w *pgWriter) perform(ctx context.Context, event *iam.Event, run closure) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	deadline := time.Now().Add(pgPatience)
 	var races, reconnects int
+	again := false
 	for {
 		before := w.unknown.Load()
 		err := w.attempt(ctx, deadline, func(ctx context.Context, tx *txn) (err error) {
@@ -62,6 +68,11 @@ func (w *pgWriter) perform(ctx context.Context, run closure, unknowns int) error
 			}
 			if before != w.settled.Load() {
 				if err := w.settle(ctx, tx); err != nil {
+					return err
+				}
+			}
+			if again {
+				if err := w.recall(ctx, tx, event); err != nil {
 					return err
 				}
 			}
@@ -87,9 +98,9 @@ func (w *pgWriter) perform(ctx context.Context, run closure, unknowns int) error
 		case ctx.Err() != nil && !errors.Is(err, errUnknown):
 			return ctx.Err()
 		case time.Now().After(deadline):
-		case errors.Is(err, errUnknown) && unknowns > 0:
-			unknowns--
-			pause(ctx, 1)
+		case errors.Is(err, errUnknown) && event != nil && !again:
+			again = true
+			pause(ctx, 5)
 			continue
 		case errors.Is(err, errUnknown):
 		case pgCode(err, pgSerialization, pgDeadlock) && races < pgRaces:
@@ -194,6 +205,15 @@ func (w *pgWriter) clock() time.Time {
 func (w *pgWriter) settle(ctx context.Context, tx *txn) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
 		fmt.Sprint("settled.", rand.N(64)), fmt.Sprint(micros(tx.now())))
+	return err
+}
+
+// recall finds out whether an earlier run was committed.
+func (w *pgWriter) recall(ctx context.Context, tx *txn, event *iam.Event) error {
+	err := tx.QueryRowContext(ctx, `SELECT kind FROM events WHERE id = $1`, event.ID).Scan(&tx.before)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
 	return err
 }
 
