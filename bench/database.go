@@ -129,7 +129,16 @@ func newSite(binary, dir, database string, nodes int) (s *site, err error) {
 		config := filepath.Join(dir, fmt.Sprintf("node%d.yaml", i))
 		text := fmt.Sprintf("issuer: %s\nlisten: %s\ndata: ./data%d\nkey_encryption_key: { file: ./kek }\nlimits: { connections_per_address: 2000 }\n", s.issuer, address, i)
 		if database != "" {
-			text += fmt.Sprintf("database: %q\n", database)
+			u, err := url.Parse(database)
+			if err != nil {
+				return nil, err
+			}
+			password, _ := u.User.Password()
+			if err := os.WriteFile(filepath.Join(dir, "password"), []byte(password), 0o600); err != nil {
+				return nil, err
+			}
+			u.User = url.User(u.User.Username())
+			text += fmt.Sprintf("database: %q\ndatabase_password: { file: ./password }\n", u)
 		}
 		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 			return nil, err

@@ -51,6 +51,8 @@ type node struct {
 	env     []string
 	dialer  func(ctx context.Context, network, address string) (net.Conn, error)
 	cmd     *exec.Cmd
+	ended   chan struct{} // closed when cmd is, with fault
+	fault   error
 }
 
 // logged keeps what a process says.
@@ -124,13 +126,20 @@ func databaseOf(dsn string) string {
 func (h *house) configure(dsn string, nodes int) {
 	h.t.Helper()
 	dir := filepath.Dir(h.config)
+	address, err := url.Parse(dsn)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	password, _ := address.User.Password() // not in the configuration itself
+	h.write(filepath.Join(dir, "password"), password)
+	address.User = url.User(address.User.Username())
 	for i := range nodes {
 		port := strconv.Itoa(lowPort(h.t))
 		config := h.config
 		if i > 0 {
 			config = filepath.Join(dir, fmt.Sprintf("node%d.yaml", i))
 		}
-		h.write(config, fmt.Sprintf("issuer: %s\nlisten: 127.0.0.1:%s\ndata: ./data%d\ndatabase: %q\nkey_encryption_key: { file: ./kek }\n", h.issuer, port, i, dsn))
+		h.write(config, fmt.Sprintf("issuer: %s\nlisten: 127.0.0.1:%s\ndata: ./data%d\ndatabase: %q\ndatabase_password: { file: ./password }\nkey_encryption_key: { file: ./kek }\n", h.issuer, port, i, address))
 		h.nodes = append(h.nodes, &node{t: h.t, address: "127.0.0.1:" + port, config: config, issuer: h.issuer, log: &logged{}, dialer: new(net.Dialer).DialContext})
 	}
 }
@@ -159,10 +168,12 @@ func (n *node) launch() {
 	if err := n.cmd.Start(); err != nil {
 		n.t.Fatal(err)
 	}
-	cmd := n.cmd
+	cmd, ended := n.cmd, make(chan struct{})
+	n.ended = ended
+	go func() { n.fault = cmd.Wait(); close(ended) }()
 	n.t.Cleanup(func() {
 		cmd.Process.Kill()
-		cmd.Wait()
+		<-ended
 		if n.t.Failed() {
 			text := n.log.String()
 			n.t.Logf("the log of the node on %s ends:\n%s", n.address, text[max(0, len(text)-3000):])
@@ -183,6 +194,11 @@ func (n *node) ready() {
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if status, body = n.get("/readyz"); status == 200 {
 			return
+		}
+		select {
+		case <-n.ended:
+			n.t.Fatalf("the node on %s ended: %v\n%s", n.address, n.fault, n.log)
+		default:
 		}
 	}
 	n.t.Fatalf("the node on %s is not ready: %d %s\n%s", n.address, status, body, n.log)
@@ -220,8 +236,8 @@ func (n *node) client() *http.Client {
 func (n *node) terminate() {
 	n.t.Helper()
 	n.cmd.Process.Signal(syscall.SIGTERM)
-	if err := n.cmd.Wait(); err != nil {
-		n.t.Errorf("after SIGTERM: %v", err)
+	if <-n.ended; n.fault != nil {
+		n.t.Errorf("after SIGTERM: %v", n.fault)
 	}
 }
 
@@ -229,7 +245,7 @@ func (n *node) terminate() {
 func (n *node) goroutines() int {
 	n.t.Helper()
 	n.cmd.Process.Signal(syscall.SIGQUIT)
-	n.cmd.Wait()
+	<-n.ended
 	return strings.Count(n.log.String(), "\ngoroutine ")
 }
 

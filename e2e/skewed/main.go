@@ -43,8 +43,12 @@ func run(path string) error {
 	if err != nil {
 		return err
 	}
+	password, err := settings.Password(ctx)
+	if err != nil {
+		return err
+	}
 	parts, err := server.Assemble(ctx, server.Config{
-		Issuer: settings.Issuer, Dir: settings.Data, Database: settings.Database, KEKs: []keys.KEK{kek}, PublishAhead: keys.DefaultPublishAhead,
+		Issuer: settings.Issuer, Dir: settings.Data, Database: settings.Database, DatabasePassword: password, KEKs: []keys.KEK{kek}, PublishAhead: keys.DefaultPublishAhead,
 		Now: func() time.Time { return time.Now().Add(skew) }, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {
