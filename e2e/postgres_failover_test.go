@@ -24,6 +24,8 @@ func TestFailover(t *testing.T) {
 }
 
 func failover(t *testing.T, mode pgtest.Mode, durability string) {
+	needPostgres(t)
+	t.Parallel() // most of it is waiting for deadlines
 	primary := ownPostgres(t)
 	dsn := primary.Database(t)
 	link := pgtest.NewLink(t, primary.Address())
