@@ -53,7 +53,7 @@ var home = sync.OnceValues(func() (string, error) {
 	guard := exec.Command("/bin/sh", "-c", watchdog, "sh", dir)
 	guard.Dir = "/"
 	guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is not for it
-	if _, err := guard.StdinPipe(); err != nil { // the kernel closes it when we end
+	if _, err := guard.StdinPipe(); err != nil {            // the kernel closes it when we end
 		return "", err
 	}
 	if err := guard.Start(); err != nil {
