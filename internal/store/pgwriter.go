@@ -41,23 +41,27 @@ type pgWriter struct {
 const pgRaces = 40
 
 // do runs a closure in a transaction of its own.
-func (w *pgWriter) do(ctx context.Context, run closure) error { return w.perform(ctx, nil, false, run) }
+func (w *pgWriter) do(ctx context.Context, run closure) error { return w.perform(ctx, nil, run) }
 
 // redo runs a closure once more when nobody knows how its COMMIT ended.
 func (w *pgWriter) redo(ctx context.Context, event *iam.Event, run closure) error {
 	if event.ID == "" {
 		event.ID = iam.NewEventID()
 	}
-	return w.perform(ctx, event, false, run)
+	return w.perform(ctx, event, run)
 }
 
 func (w *pgWriter) failing() bool { return w.broken.Load() }
 
-func (w *pgWriter) perform(ctx context.Context, event *iam.Event, again bool, run closure) error {
+func (w *pgWriter) perform(ctx context.Context, event *iam.Event, run closure) error {
+	return w.performBy(ctx, time.Now().Add(pgPatience), event, false, run)
+}
+
+// performBy runs a closure until a deadline; again, when it may have run before.
+func (w *pgWriter) performBy(ctx context.Context, deadline time.Time, event *iam.Event, again bool, run closure) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	deadline := time.Now().Add(pgPatience)
 	var races, reconnects int
 	retried := false
 	for {
