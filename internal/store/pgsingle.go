@@ -18,6 +18,9 @@ import (
 func (w *pgWriter) single(ctx context.Context, deadline time.Time, query string, args []any, scan func(*row) error) (known bool, err error) {
 	text, args := w.write(query, args)
 	deadline = deadline.Add(-pgRecall)
+	if err := w.calm(ctx, deadline); err != nil {
+		return true, err
+	}
 	conn, err := acquire(ctx, w.pool, deadline)
 	if err != nil {
 		return false, err
