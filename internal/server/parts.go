@@ -72,6 +72,10 @@ type Parts struct {
 	rotateEvery time.Duration
 }
 
+// clockTolerance is how far this machine's clock may be from the database's
+// before the log says so.
+const clockTolerance = 2 * time.Second
+
 // Assemble opens the store and the keys and introduces the services.
 func Assemble(ctx context.Context, c Config) (*Parts, error) {
 	records := store.Config{Dir: c.Dir, Database: c.Database, DatabasePassword: c.DatabasePassword, Connections: c.Connections, Now: c.Now}
@@ -85,6 +89,12 @@ func Assemble(ctx context.Context, c Config) (*Parts, error) {
 	db, err := store.Open(ctx, records)
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	if c.Database != "" {
+		if off := c.Now().Sub(db.Now()); off.Abs() > clockTolerance {
+			c.Logger.Warn("this machine's clock differs from the database's, which is the one that counts", "by", off.Round(time.Second).String())
+		}
+		c.Now = db.Now
 	}
 	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, throttle: throttle.New(throttle.Config{Now: c.Now}), outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery)}
 	if err := p.assemble(ctx, c); err != nil {
