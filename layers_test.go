@@ -45,6 +45,7 @@ var packages = map[string]struct{ layer, purpose string }{
 	"guardtest": {"public", "an issuer that lives for one test"},
 
 	"internal/keys":      {"service", "signing and sealing keys: generate, rotate, retire, publish"},
+	"internal/broadcast": {"service", "the issuer's side of the revocation feed: poll, sign once, fan out"},
 	"internal/login":     {"service", "passwords and the login decision"},
 	"internal/token":     {"service", "issue, refresh with reuse detection, revoke, introspect"},
 	"internal/directory": {"service", "users, roles, APIs, clients: what administration changes"},
