@@ -24,8 +24,6 @@ const (
 	pollLimit = 2 * time.Second
 	// beginLimit is for reading everything that is live.
 	beginLimit = time.Minute
-	// page is how many rows are read at once.
-	page = 5000
 	// late is when a poll that took its time is mentioned in the log.
 	late = time.Second
 	// complainEvery is how often trouble that goes on is mentioned.
@@ -34,9 +32,11 @@ const (
 	stepBack = 2 * time.Second
 )
 
-// records are the rows of revocations, by number.
-type records interface {
-	Revocations(ctx context.Context, after int64, limit int) ([]iam.Revocation, error)
+// Tail follows the rows of revocations: each comes once, also one whose
+// transaction was committed late. Next returns none when nothing is new, and the
+// number up to which all were returned. After an error the same rows come again.
+type Tail interface {
+	Next(ctx context.Context) (rows []iam.Revocation, settled int64, err error)
 }
 
 // signer is the key that signs the feed now.
@@ -44,19 +44,18 @@ type signer interface {
 	FeedSigner(ctx context.Context) (jose.Signer, error)
 }
 
-// Config of a Hub. Issuer, Records and Keys are required.
+// Config of a Hub. Issuer, Follow and Keys are required.
 type Config struct {
-	Issuer  string
-	Records records
-	Keys    signer
-	// Overlap is for how long a row may turn up after rows with higher numbers,
-	// because its transaction was committed later. 0: never (one writer).
-	Overlap time.Duration
+	Issuer string
+	Follow func() Tail // from the first row
+	Keys   signer
 	// Readers at once, in total and of one address; 0: 2048 and 128.
 	Readers           int
 	ReadersPerAddress int
-	Now               func() time.Time
-	Logger            *slog.Logger
+	// Kept is how many messages a reader may fall behind, at least half of it; 0: 512.
+	Kept   int
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // Hub follows the revocations of the database for the readers of one node.
@@ -64,7 +63,7 @@ type Hub struct {
 	config Config
 
 	started time.Time
-	window  window // of the goroutine that polls
+	tail    Tail // of the goroutine that polls
 
 	mu      sync.Mutex
 	settled int64 // all rows up to here were read, and no other will come
@@ -88,8 +87,8 @@ type Hub struct {
 
 // New makes a hub that runs when Run is called.
 func New(c Config) (*Hub, error) {
-	if c.Issuer == "" || c.Records == nil || c.Keys == nil {
-		return nil, errors.New("broadcast: Issuer, Records and Keys are required")
+	if c.Issuer == "" || c.Follow == nil || c.Keys == nil {
+		return nil, errors.New("broadcast: Issuer, Follow and Keys are required")
 	}
 	if c.Readers == 0 {
 		c.Readers = 2048
@@ -97,13 +96,16 @@ func New(c Config) (*Hub, error) {
 	if c.ReadersPerAddress == 0 {
 		c.ReadersPerAddress = 128
 	}
+	if c.Kept == 0 {
+		c.Kept = 512
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Hub{config: c, started: time.Now(), changed: make(chan struct{}), readers: map[netip.Addr]int{}}, nil
+	return &Hub{config: c, log: messages{kept: c.Kept}, started: time.Now(), changed: make(chan struct{}), readers: map[netip.Addr]int{}}, nil
 }
 
 // Run follows the database until ctx ends; then every reader is sent away.
@@ -159,14 +161,18 @@ func (h *Hub) poll(ctx context.Context) error {
 			return err
 		}
 	}
-	at := h.config.Now()
 	ctx, cancel := context.WithTimeout(ctx, pollLimit)
 	defer cancel()
-	rows, err := h.window.read(ctx, h.config.Records, time.Now(), h.config.Overlap)
-	if err != nil {
-		return err
+	for {
+		at := h.config.Now()
+		rows, settled, err := h.tail.Next(ctx)
+		if err != nil {
+			return fmt.Errorf("read revocations: %w", err)
+		}
+		if err := h.publish(at, rows, settled); err != nil || len(rows) == 0 {
+			return err
+		}
 	}
-	return h.publish(at, rows)
 }
 
 // begin reads everything that is live, under the salt of a key, and begins a new
@@ -175,18 +181,23 @@ func (h *Hub) begin(ctx context.Context, key jose.Signer) error {
 	at := h.config.Now()
 	ctx, cancel := context.WithTimeout(ctx, beginLimit)
 	defer cancel()
-	next := window{}
-	rows, err := next.read(ctx, h.config.Records, time.Now(), h.config.Overlap)
-	if err != nil {
-		return err
+	next, salt := h.config.Follow(), feed.SaltOf(key.Key().ID())
+	var live ledger
+	for {
+		rows, settled, err := next.Next(ctx)
+		if err != nil {
+			return fmt.Errorf("read revocations: %w", err)
+		}
+		live.add(h.entries(salt, rows), settled)
+		if len(rows) > 0 {
+			continue
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.tail, h.settled, h.signer, h.salt, h.live = next, settled, key, salt, live
+		h.restart(at)
+		return nil
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.window, h.settled = next, next.settled
-	h.signer, h.salt, h.live = key, feed.SaltOf(key.Key().ID()), ledger{}
-	h.live.add(h.entries(rows), h.settled)
-	h.restart(at)
-	return nil
 }
 
 // restart gives the messages a new stream: readers get a snapshot first.
@@ -197,7 +208,7 @@ func (h *Hub) restart(at time.Time) {
 	h.wake()
 }
 
-func (h *Hub) entries(rows []iam.Revocation) []numbered {
+func (h *Hub) entries(salt feed.Salt, rows []iam.Revocation) []numbered {
 	list := make([]numbered, 0, len(rows))
 	for _, r := range rows {
 		kind, ok := feed.ParseKind(string(r.Kind))
@@ -209,7 +220,7 @@ func (h *Hub) entries(rows []iam.Revocation) []numbered {
 		if kind == feed.All {
 			subject = fmt.Sprintf("%s#%d", subject, r.Seq) // each is an event of its own
 		}
-		list = append(list, numbered{seq: r.Seq, entry: feed.NewEntry(h.salt, kind, subject, r.MinEpoch, r.DropAfter), until: until(time.Since(h.started), r)})
+		list = append(list, numbered{seq: r.Seq, entry: feed.NewEntry(salt, kind, subject, r.MinEpoch, r.DropAfter), until: until(time.Since(h.started), r)})
 	}
 	return list
 }
@@ -223,15 +234,15 @@ func until(since time.Duration, r iam.Revocation) uint32 {
 
 // publish signs what is new, in as many deltas as it takes. A signature that
 // fails loses nothing: a new stream begins with a snapshot.
-func (h *Hub) publish(at time.Time, rows []iam.Revocation) error {
+func (h *Hub) publish(at time.Time, rows []iam.Revocation, settled int64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if at.Before(h.at.Add(-stepBack)) {
 		h.restart(at)
 	}
 	h.tick(at)
-	added := h.entries(rows)
-	h.settled = h.window.settled
+	added := h.entries(h.salt, rows)
+	h.settled = settled
 	h.live.add(added, h.settled)
 	h.live.drop(time.Since(h.started))
 	if len(added) == 0 {

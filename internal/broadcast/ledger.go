@@ -87,18 +87,16 @@ func (l *ledger) all() [2][]numbered { return [2][]numbered{l.settled, slices.Cl
 
 // messages are the last ones, each with a number of its own.
 type messages struct {
+	kept  int // at least half of it
 	first int64
 	list  []frame
 }
 
-// keptMessages is how far a reader may fall behind before it is cut: at least
-// half of this many messages are there.
-const keptMessages = 512
-
 func (m *messages) add(f frame) {
-	if len(m.list) >= keptMessages {
-		m.first += keptMessages / 2
-		m.list = append(make([]frame, 0, keptMessages), m.list[keptMessages/2:]...)
+	if len(m.list) >= m.kept {
+		half := m.kept / 2
+		m.first += int64(half)
+		m.list = append(make([]frame, 0, m.kept), m.list[half:]...)
 	}
 	m.list = append(m.list, f)
 }

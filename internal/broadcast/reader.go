@@ -103,7 +103,7 @@ func (r *Reader) resume(position int64) bool {
 		if f, err = h.sign(feed.Message{Type: feed.Snapshot, Part: 1, Parts: 1, From: position, Entries: entries}); err != nil {
 			return false
 		}
-		if len(h.resumes) < keptMessages {
+		if len(h.resumes) < h.config.Kept {
 			h.resumes[position] = f
 		}
 	}
