@@ -54,6 +54,7 @@ func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
 	background.Go(func() { p.watch(ctx) })
 	background.Go(func() { p.tend(ctx) })
 	background.Go(func() { p.deliver(ctx) })
+	background.Go(func() { p.Feed.Run(ctx) })
 	return Serve(ctx, p.Handler, p.logger, listeners...)
 }
 
