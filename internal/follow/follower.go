@@ -94,7 +94,7 @@ type Follower struct {
 	keys    jose.KeySet
 	keysURL string // of keys
 	fetched time.Time
-	silent  bool  // the log says that it is
+	silent  bool // the log says that it is
 	saver   saver
 }
 
