@@ -184,7 +184,8 @@ func (f *Follower) Found(said Places) {
 }
 
 // accepted takes away what must not be read.
-func (f *Follower) accepted(p Places) Places {
+func (f *Follower) accepted(said Places) Places {
+	p := said
 	refuse := func(member string, at *string) {
 		if *at != "" && !sameOrigin(f.issuer, *at) {
 			f.logger.Warn("issuer names an address of another origin: not used", "issuer", f.issuer, "member", member, "address", fmt.Sprintf("%.200q", *at))
@@ -196,7 +197,7 @@ func (f *Follower) accepted(p Places) Places {
 	if f.CanAsk() {
 		refuse("introspection_endpoint", &p.Introspection)
 	}
-	if p.Feed != "" && p.Keys == "" {
+	if p.Feed != "" && said.Keys == "" {
 		f.logger.Warn("revocation feed not followed: there is no address of its keys", "issuer", f.issuer)
 	}
 	return p
