@@ -52,10 +52,12 @@ func (f *Follower) parse(data []byte) error {
 	var h head
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&h); err != nil || !found {
+	if err := decoder.Decode(&h); err != nil {
 		return fmt.Errorf("it is no snapshot of revocations: %w", err)
 	}
 	switch {
+	case !found:
+		return errors.New("it is no snapshot of revocations: it is one line")
 	case h.Version != fileVersion:
 		return fmt.Errorf("it is of version %d, not %d", h.Version, fileVersion)
 	case h.Issuer != f.issuer:
@@ -66,7 +68,8 @@ func (f *Follower) parse(data []byte) error {
 		return err
 	}
 	// The wall clock, because the file may be of another boot.
-	now := f.now().Round(0)
+	here := f.now()
+	now := here.Round(0)
 	for range 16 {
 		f.set.Sweep(now)
 	}
@@ -77,7 +80,7 @@ func (f *Follower) parse(data []byte) error {
 	// What is from the future, by a clock that was wrong, still refuses; nothing
 	// is known about its age.
 	if age := now.Sub(h.Complete); age >= 0 {
-		f.beat.Store(int64(time.Since(f.begun) - age))
+		f.beat.Store(int64(here.Sub(f.begun) - age))
 		f.heard.Store(true)
 		f.saver.complete = h.Complete
 	}

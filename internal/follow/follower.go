@@ -104,13 +104,14 @@ func New(c Config) (*Follower, error) {
 		return nil, errors.New("follow: Issuer is required")
 	}
 	f := &Follower{issuer: c.Issuer, client: streaming(c.HTTPClient), file: c.File, changed: c.Changed, now: c.Now, logger: c.Logger,
-		begun: time.Now(), found: time.Now(), moved: make(chan struct{}, 1), settled: make(chan struct{})}
+		found: time.Now(), moved: make(chan struct{}, 1), settled: make(chan struct{})}
 	if f.changed == nil {
 		f.changed = func() {}
 	}
 	if f.now == nil {
 		f.now = time.Now
 	}
+	f.begun = f.now()
 	if f.logger == nil {
 		f.logger = slog.New(slog.DiscardHandler)
 	}
@@ -228,15 +229,18 @@ func (f *Follower) Set() *feed.Set { return &f.set }
 // Generation moves when the issuer took back all keys that it had.
 func (f *Follower) Generation() uint64 { return f.set.Generation() + f.extra.Load() }
 
-// Age is for how long the set may lack revocations, on a clock that is never
-// set, nor stands still while the machine sleeps. False: it was never complete.
-func (f *Follower) Age() (time.Duration, bool) {
+// Age is for how long the set may lack revocations, on a clock that nobody sets
+// and on the one that does not stand still while the machine sleeps. False: it
+// was never complete.
+func (f *Follower) Age() (time.Duration, bool) { return f.age(f.now()) }
+
+func (f *Follower) age(now time.Time) (time.Duration, bool) {
 	if !f.heard.Load() || presence(f.presence.Load()) == none {
 		return 0, false
 	}
-	age := max(0, time.Since(f.begun)-time.Duration(f.beat.Load()))
-	// A machine that slept has a monotonic clock that slept.
-	if wall := f.set.Age(f.now()); wall != feed.Never {
+	// The difference of two times that were read here is of the monotonic clock.
+	age := max(0, now.Sub(f.begun)-time.Duration(f.beat.Load()))
+	if wall := f.set.Age(now); wall != feed.Never {
 		age = max(age, wall)
 	}
 	return age, true
@@ -245,15 +249,17 @@ func (f *Follower) Age() (time.Duration, bool) {
 // Stale tells whether revocations are not known right now, and for how long
 // that has been so. An issuer without a feed is never stale.
 func (f *Follower) Stale() (time.Duration, bool) {
-	switch presence(f.presence.Load()) {
-	case none:
+	at := presence(f.presence.Load())
+	if at == none {
 		return 0, false
-	case followed:
-		if age, heard := f.Age(); heard {
+	}
+	now := f.now()
+	if at == followed {
+		if age, heard := f.age(now); heard {
 			return age, age > StaleAfter
 		}
 	}
-	return time.Since(f.begun), true
+	return now.Sub(f.begun), true
 }
 
 // Fresh tells whether there is a feed and it is not stale.

@@ -38,8 +38,10 @@ type house struct {
 	changed  chan struct{}
 	serve    func(w http.ResponseWriter, r *http.Request) // of the feed; nil: the honest one
 	document func(w http.ResponseWriter, r *http.Request) // of its keys; nil: the honest one
-	requests []*http.Request                              // for the feed
-	conns    []net.Conn
+	// introspect answers questions about tokens; nil: there is no such endpoint.
+	introspect func(w http.ResponseWriter, r *http.Request)
+	requests   []*http.Request // for the feed
+	conns      []net.Conn
 }
 
 // wires is a network of pipes in memory, whose time a test can let run fast.
@@ -157,6 +159,8 @@ func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.mu.Unlock()
 	switch {
+	case r.URL.Path == "/introspect" && h.introspect != nil:
+		h.introspect(w, r)
 	case r.URL.Path == "/feed-keys" && document != nil:
 		document(w, r)
 	case r.URL.Path == "/feed-keys":

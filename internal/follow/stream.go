@@ -200,7 +200,7 @@ func (f *Follower) take(ctx context.Context, p Places, e feed.Event) (live, good
 
 // complete notes that all was known an age ago.
 func (f *Follower) complete(age time.Duration) {
-	f.beat.Store(int64(time.Since(f.begun) - age))
+	f.beat.Store(int64(f.now().Sub(f.begun) - age))
 	if !f.heard.Swap(true) {
 		f.saver.dirty = true
 	}
