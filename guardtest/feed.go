@@ -105,6 +105,36 @@ func (i *Issuer) serveFeedKeys(w http.ResponseWriter) {
 	json.NewEncoder(w).Encode(jose.NewKeySet(i.feed.signer.Key()))
 }
 
+// introspect tells a reader of any name whether a token is live (RFC 7662), for
+// guards with a Config.Reader.
+func (i *Issuer) introspect(w http.ResponseWriter, r *http.Request) {
+	if id, secret, ok := r.BasicAuth(); !ok || id == "" || secret == "" {
+		w.Header().Set("WWW-Authenticate", "Basic")
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	json.NewEncoder(w).Encode(map[string]bool{"active": i.live(r.PostFormValue("token"))})
+}
+
+func (i *Issuer) live(raw string) bool {
+	t, err := jose.Parse(raw)
+	if err != nil {
+		return false
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	key, _ := jose.NewKeySet(i.keys...).Key(t.KeyID())
+	if t.Verify(key) != nil {
+		return false
+	}
+	claims, err := t.Claims()
+	if err != nil || !time.Now().Before(claims.Expires) {
+		return false
+	}
+	print := i.feed.salt.Print(feed.Token, claims.ID)
+	return !slices.ContainsFunc(i.feed.entries, func(e feed.Entry) bool { return e.Print == print })
+}
+
 // knowPatience is how long Revoke waits for a guard.
 const knowPatience = 10 * time.Second
 

@@ -76,6 +76,16 @@ func (i *Issuer) RotateTo(algorithm string) {
 	i.keys = append(i.keys, signer.Key())
 }
 
+// Forget makes a new ES256 signing key and takes all older ones back, as an
+// issuer does whose keys were stolen.
+func (i *Issuer) Forget() {
+	i.t.Helper()
+	i.mu.Lock()
+	i.keys = nil
+	i.mu.Unlock()
+	i.Rotate()
+}
+
 func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	set := jose.NewKeySet(i.keys...)
@@ -84,11 +94,14 @@ func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/.well-known/oauth-authorization-server":
 		json.NewEncoder(w).Encode(map[string]string{"issuer": i.URL(), "jwks_uri": i.URL() + "/jwks.json",
-			"revocation_feed_endpoint": i.URL() + "/revocations", "revocation_feed_jwks_uri": i.URL() + "/feed-jwks.json"})
+			"revocation_feed_endpoint": i.URL() + "/revocations", "revocation_feed_jwks_uri": i.URL() + "/feed-jwks.json",
+			"introspection_endpoint": i.URL() + "/introspect"})
 	case "/jwks.json":
 		json.NewEncoder(w).Encode(set)
 	case "/feed-jwks.json":
 		i.serveFeedKeys(w)
+	case "/introspect":
+		i.introspect(w, r)
 	case "/revocations":
 		i.serveFeed(w, r)
 	default:
