@@ -21,7 +21,7 @@ func revoke(ctx context.Context, tx *txn, now time.Time, kind iam.RevocationKind
 // RevokeToken ends one access token. Doing it twice is no error.
 func (db *DB) RevokeToken(ctx context.Context, id iam.TokenID, expires time.Time, event iam.Event) error {
 	return db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		now := db.now()
+		now := tx.now()
 		if known, err := tokenRevoked(ctx, tx, id); err != nil || known {
 			return err
 		}
@@ -44,10 +44,13 @@ func tokenRevoked(ctx context.Context, q querier, id iam.TokenID) (bool, error) 
 }
 
 // Revocations returns at most limit rows after a sequence number, oldest first.
+// To follow them use TailRevocations, which also finds what becomes visible late.
 func (db *DB) Revocations(ctx context.Context, after int64, limit int) ([]iam.Revocation, error) {
 	rows, err := db.reads.QueryContext(ctx, `SELECT seq, at, kind, subject, min_epoch, drop_after FROM revocation WHERE seq > $1 ORDER BY seq LIMIT $2`, after, limit)
-	return collect(rows, err, func(r *sql.Rows) (iam.Revocation, error) {
-		var v iam.Revocation
-		return v, r.Scan(&v.Seq, moment{&v.At}, &v.Kind, &v.Subject, &v.MinEpoch, moment{&v.DropAfter})
-	})
+	return collect(rows, err, scanRevocation)
+}
+
+func scanRevocation(r *sql.Rows) (iam.Revocation, error) {
+	var v iam.Revocation
+	return v, r.Scan(&v.Seq, moment{&v.At}, &v.Kind, &v.Subject, &v.MinEpoch, moment{&v.DropAfter})
 }
