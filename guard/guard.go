@@ -390,6 +390,8 @@ func (g *Guard) accept(ctx context.Context, t jose.Token) (*verified, error) {
 	v.by = g
 	// Whoever comes first waits a moment for the revocations: a restart must not
 	// let in what was revoked. Whether they came is for OnStale to judge.
-	g.feed.WaitFirst(ctx, requestPatience)
+	if !g.feed.Calm() {
+		g.feed.WaitWhole(ctx, requestPatience)
+	}
 	return v, nil
 }

@@ -73,6 +73,12 @@ func (g *Guard) confirm(ctx context.Context, v *verified, raw func() (string, er
 	if on = g.resolve(on, age); on == StaleAllow {
 		return nil
 	}
+	if !g.feed.Calm() { // a first request: the word that all is known is on its way
+		g.feed.WaitFresh(ctx, requestPatience)
+		if age, stale = g.feed.Stale(); !stale {
+			return nil
+		}
+	}
 	if on == StaleIntrospect && g.feed.CanAsk() {
 		return g.ask(ctx, raw)
 	}

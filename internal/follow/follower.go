@@ -85,7 +85,8 @@ type Follower struct {
 	said    Places // by the discovery document
 	places  Places // of these, what may be read
 	found   time.Time
-	settled chan struct{} // closed: nobody needs to wait for the first snapshot
+	settled chan struct{} // closed: all was known once, or nobody needs to wait for it
+	whole   chan struct{} // closed: also when a snapshot is whole, and what follows it was heard
 	closed  bool
 	cause   error // why the last connection ended
 
@@ -104,7 +105,7 @@ func New(c Config) (*Follower, error) {
 		return nil, errors.New("follow: Issuer is required")
 	}
 	f := &Follower{issuer: c.Issuer, client: streaming(c.HTTPClient), file: c.File, changed: c.Changed, now: c.Now, logger: c.Logger,
-		found: time.Now(), moved: make(chan struct{}, 1), settled: make(chan struct{})}
+		found: time.Now(), moved: make(chan struct{}, 1), settled: make(chan struct{}), whole: make(chan struct{})}
 	if f.changed == nil {
 		f.changed = func() {}
 	}
@@ -171,7 +172,7 @@ func (f *Follower) Found(said Places) {
 	case before != followed:
 		f.found = time.Now()
 		if before == none && !f.heard.Load() {
-			f.settled = make(chan struct{})
+			f.settled, f.whole = make(chan struct{}), make(chan struct{})
 			f.calm.Store(false)
 		}
 		f.presence.Store(int32(followed))
@@ -215,12 +216,17 @@ func sameOrigin(issuer, address string) bool {
 
 // settle says that nobody needs to wait for the first snapshot. f.mu is held.
 func (f *Follower) settle() {
-	select {
-	case <-f.settled:
-	default:
-		close(f.settled)
-	}
+	shut(f.settled)
+	shut(f.whole)
 	f.calm.Store(true)
+}
+
+func shut(c chan struct{}) {
+	select {
+	case <-c:
+	default:
+		close(c)
+	}
 }
 
 // Set is what is known to be revoked.
@@ -268,38 +274,47 @@ func (f *Follower) Fresh() bool {
 	return !stale && presence(f.presence.Load()) == followed
 }
 
-// Wait waits until the revocations have come from the issuer, at most for
-// patience. ErrNoSnapshot when they do not come, unless there are some from the
-// disk. It does not wait for an issuer without a feed, or of which nothing is
-// known.
+// Wait waits until all revocations were known once, at most for patience.
+// ErrNoSnapshot when they do not come, unless there are some from the disk. It
+// does not wait for an issuer without a feed, or of which nothing is known.
 func (f *Follower) Wait(ctx context.Context, patience time.Duration) error {
-	return f.wait(ctx, time.Now().Add(patience))
-}
-
-// WaitFirst is Wait with the patience counted from when the feed was found, so
-// that only the first requests wait.
-func (f *Follower) WaitFirst(ctx context.Context, patience time.Duration) {
-	if f.calm.Load() || presence(f.presence.Load()) != followed {
-		return
-	}
-	f.mu.Lock()
-	until := f.found.Add(patience)
-	f.mu.Unlock()
-	f.wait(ctx, until)
-}
-
-func (f *Follower) wait(ctx context.Context, until time.Time) error {
-	if f.calm.Load() || presence(f.presence.Load()) != followed {
-		return nil
-	}
 	f.mu.Lock()
 	settled := f.settled
 	f.mu.Unlock()
+	return f.wait(ctx, settled, time.Now().Add(patience))
+}
+
+// WaitWhole waits until a snapshot has come. The patience counts from when the
+// feed was found, so that only the first requests wait.
+func (f *Follower) WaitWhole(ctx context.Context, patience time.Duration) {
+	f.mu.Lock()
+	whole, until := f.whole, f.found.Add(patience)
+	f.mu.Unlock()
+	f.wait(ctx, whole, until)
+}
+
+// WaitFresh waits, with the same patience, until all revocations were known once.
+func (f *Follower) WaitFresh(ctx context.Context, patience time.Duration) {
+	f.mu.Lock()
+	settled, until := f.settled, f.found.Add(patience)
+	f.mu.Unlock()
+	f.wait(ctx, settled, until)
+}
+
+// Calm tells that there is nothing to wait for. It takes no lock.
+func (f *Follower) Calm() bool {
+	return f.calm.Load() || presence(f.presence.Load()) != followed
+}
+
+func (f *Follower) wait(ctx context.Context, event <-chan struct{}, until time.Time) error {
+	if f.Calm() {
+		return nil
+	}
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
 	var cause error
 	select {
-	case <-settled:
+	case <-event:
 		return nil
 	case <-timer.C:
 		f.mu.Lock()

@@ -20,6 +20,8 @@ const (
 	// A connection that brings nothing good for StaleAfter is given up, and one
 	// whose snapshot takes longer than loadMost.
 	loadMost = 2 * time.Minute
+	// restAfter is how long after its snapshot what a feed said since has come.
+	restAfter = 100 * time.Millisecond
 	// After a connection the next one begins after pauseFirst, after twice as long
 	// for each failure in a row, up to pauseMost, give or take a half.
 	pauseFirst = 200 * time.Millisecond
@@ -189,6 +191,9 @@ func (f *Follower) take(ctx context.Context, p Places, e feed.Event) (live, good
 	if !o.Live {
 		return false, o.Type == feed.Snapshot, nil
 	}
+	if !f.Calm() && o.Type == feed.Snapshot {
+		f.rest()
+	}
 	age := f.set.Age(f.now())
 	if age > StaleAfter {
 		return false, false, nil // a repetition, or held back on its way
@@ -196,6 +201,20 @@ func (f *Follower) take(ctx context.Context, p Places, e feed.Event) (live, good
 	f.complete(age)
 	f.saver.maybe(f)
 	return true, o.Type != "", nil
+}
+
+// rest lets the first requests go a moment after the snapshot. It may be one that
+// was signed for many readers; what came after it follows at once, but the word
+// that this is all comes with the next heartbeat, up to a second later.
+func (f *Follower) rest() {
+	f.mu.Lock()
+	whole := f.whole
+	f.mu.Unlock()
+	time.AfterFunc(restAfter, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		shut(whole)
+	})
 }
 
 // complete notes that all was known an age ago.
