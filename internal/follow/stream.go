@@ -172,6 +172,7 @@ func (f *Follower) take(ctx context.Context, p Places, e feed.Event) (live, good
 		}
 		o, err = f.reader.Take(e, f.keys, f.now())
 	}
+	f.voided(o.Entries)
 	if o.Changed {
 		f.changed()
 		f.saver.dirty = true
@@ -182,11 +183,6 @@ func (f *Follower) take(ctx context.Context, p Places, e feed.Event) (live, good
 	}
 	if err != nil {
 		return false, false, err
-	}
-	for _, entry := range o.Entries {
-		if entry.Kind == feed.All {
-			f.saver.all = max(f.saver.all, entry.Drop)
-		}
 	}
 	if !o.Live {
 		return false, o.Type == feed.Snapshot, nil
@@ -201,6 +197,27 @@ func (f *Follower) take(ctx context.Context, p Places, e feed.Event) (live, good
 	f.complete(age)
 	f.saver.maybe(f)
 	return true, o.Type != "", nil
+}
+
+// maxDead bounds the memory for keys that were taken back; whoever has so many
+// fetches his keys once too often.
+const maxDead = 1024
+
+// voided calls KeysVoid for keys that were taken back, once for each revocation.
+func (f *Follower) voided(entries []feed.Entry) {
+	isNew := false
+	for _, e := range entries {
+		if (e.Kind != feed.Key && e.Kind != feed.All) || f.dead[e.Print] {
+			continue
+		}
+		if len(f.dead) >= maxDead {
+			clear(f.dead)
+		}
+		f.dead[e.Print], isNew = true, true
+	}
+	if isNew {
+		f.void()
+	}
 }
 
 // rest lets the first requests go a moment after the snapshot. It may be one that
