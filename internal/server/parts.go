@@ -98,7 +98,7 @@ func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 	passwords := login.NewPasswordsWith(login.PasswordConfig{
 		Blocklist: func() (*login.Blocklist, error) { return c.Blocklist, nil }, Words: issuerWords(c.Issuer),
 	})
-	p.Directory, err = directory.New(directory.Config{APIs: p.Store, Roles: p.Store, Users: p.Store, Clients: p.Store, Passwords: passwords, Now: c.Now})
+	p.Directory, err = directory.New(directory.Config{APIs: p.Store, Roles: p.Store, Users: p.Store, Clients: p.Store, Logins: p.Store, Passwords: passwords, Now: c.Now})
 	if err != nil {
 		return err
 	}

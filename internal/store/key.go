@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
@@ -82,17 +81,11 @@ func (db *DB) removeKey(ctx context.Context, tx *txn, id iam.KeyID) error {
 		return err
 	}
 	if purpose == iam.RefreshKeys {
-		if err := db.endMac(ctx, tx, now, id); err != nil {
+		if err := endMac(ctx, tx, now, id); err != nil {
 			return err
 		}
 	}
 	return revoke(ctx, tx, now, iam.RevokeKey, string(id), 0, now.Add(tokenLife))
-}
-
-// endMac revokes the grants whose refresh token a retired mac key made (C13):
-// whoever knows the key could make them all.
-func (db *DB) endMac(ctx context.Context, tx *txn, now time.Time, id iam.KeyID) error {
-	return endGrants(ctx, tx, now, `mac_key_id`, string(id), "the key of its refresh tokens was retired")
 }
 
 // EraseKey forgets the secret of a key that nobody can need any more, and

@@ -87,7 +87,7 @@ func (w *writer) gather(batch []job) []job {
 // its turn is skipped; once its transaction runs, it runs to its end and the
 // caller learns how it ended: a commit is never torn by a deadline.
 func (w *writer) do(ctx context.Context, run closure) error {
-	j := job{caller: ctx, run: run, answer: make(chan error, 1)}
+	j := job{caller: ctx, run: fenced(ctx, run), answer: make(chan error, 1)}
 	select {
 	case w.queue <- j:
 	case <-ctx.Done():
@@ -251,7 +251,7 @@ func (t *txn) call(ctx context.Context, run closure) (err error) {
 // other (a full disk, an interrupt, a panic) may have ended the transaction
 // behind our back, so the batch is abandoned.
 func harmless(err error) bool {
-	for _, own := range []error{sql.ErrNoRows, iam.ErrNotFound, iam.ErrConflict, iam.ErrExists, errRefused} {
+	for _, own := range []error{sql.ErrNoRows, iam.ErrNotFound, iam.ErrConflict, iam.ErrExists, iam.ErrLeaseLost, errRefused} {
 		if errors.Is(err, own) {
 			return true
 		}
