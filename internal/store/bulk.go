@@ -17,7 +17,7 @@ func (db *DB) EndSessionsOf(ctx context.Context, user iam.UserID, client iam.Cli
 	where, args := `user_id = $1 AND (CAST($2 AS TEXT) = '' OR id IN (SELECT session_id FROM session_apps WHERE client_id = $2))`, []any{string(user), string(client)}
 	var ended int64
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		now := db.now()
+		now := tx.now()
 		if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM sessions WHERE `+where+` AND ended_at IS NULL`, args...).Scan(&ended); err != nil {
 			return err
 		}
@@ -41,7 +41,7 @@ func (db *DB) EndSessionsOf(ctx context.Context, user iam.UserID, client iam.Cli
 func (db *DB) EndGrantsOf(ctx context.Context, user iam.UserID, client iam.ClientID, event iam.Event) (int64, error) {
 	var ended int64
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		now := db.now()
+		now := tx.now()
 		result, err := tx.ExecContext(ctx, `UPDATE grants SET revoked_at = $1, revoke_reason = 'an administrator ended it'
 			WHERE user_id = $2 AND (CAST($3 AS TEXT) = '' OR client_id = $3) AND revoked_at IS NULL`, micros(now), user, client)
 		if err != nil {
@@ -67,7 +67,7 @@ func (db *DB) EndGrantsOf(ctx context.Context, user iam.UserID, client iam.Clien
 // grants follow (see Sweep).
 func (db *DB) EndClientGrants(ctx context.Context, client iam.ClientID, events ...iam.Event) error {
 	err := db.change(ctx, "client", string(client), events, func(ctx context.Context, tx *txn) error {
-		return endClient(ctx, tx, db.now(), client, iam.EndEverything)
+		return endClient(ctx, tx, tx.now(), client, iam.EndEverything)
 	})
 	return translate(err)
 }

@@ -25,7 +25,8 @@ func (db *DB) Acquire(ctx context.Context, name, owner string, life time.Duratio
 	lease := iam.Lease{Name: name, Owner: owner}
 	taken := false
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		now := db.now()
+		now := tx.now()
+		taken = false // it may run again
 		lease.Expires = now.Add(min(life, leaseMost))
 		err := tx.QueryRowContext(ctx, acquireStatement, name, owner, micros(lease.Expires), micros(now), micros(now.Add(leaseMost))).Scan(&lease.Fence)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -42,7 +43,7 @@ func (db *DB) Acquire(ctx context.Context, name, owner string, life time.Duratio
 func (db *DB) Renew(ctx context.Context, l iam.Lease, life time.Duration) (bool, error) {
 	held := false
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) (err error) {
-		now := db.now()
+		now := tx.now()
 		held, err = one(tx.ExecContext(ctx, `UPDATE leases SET expires = $1 WHERE name = $2 AND owner = $3 AND fence = $4 AND expires > $5`,
 			micros(now.Add(min(life, leaseMost))), l.Name, l.Owner, l.Fence, micros(now)))
 		return err
@@ -54,7 +55,7 @@ func (db *DB) Renew(ctx context.Context, l iam.Lease, life time.Duration) (bool,
 // not due again earlier. Who holds it no more changes nothing.
 func (db *DB) Release(ctx context.Context, l iam.Lease, rest time.Duration) error {
 	return db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		now := db.now()
+		now := tx.now()
 		_, err := tx.ExecContext(ctx, `UPDATE leases SET expires = $1, fence = fence + 1 WHERE name = $2 AND owner = $3 AND fence = $4 AND expires > $5`,
 			micros(now.Add(min(rest, leaseMost))), l.Name, l.Owner, l.Fence, micros(now))
 		return err
@@ -80,7 +81,7 @@ func (db *DB) Under(ctx context.Context, l iam.Lease) context.Context {
 	return context.WithValue(ctx, fenceKey{}, closure(func(ctx context.Context, tx *txn) error {
 		var n int
 		err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM leases WHERE name = $1 AND owner = $2 AND fence = $3 AND expires > $4`,
-			l.Name, l.Owner, l.Fence, micros(db.now())).Scan(&n)
+			l.Name, l.Owner, l.Fence, micros(tx.now())).Scan(&n)
 		if err == nil && n == 0 {
 			return iam.ErrLeaseLost
 		}

@@ -106,7 +106,7 @@ func (db *DB) ListGrants(ctx context.Context, f iam.LoginFilter) (grants []iam.L
 }
 
 func readPage[T any](ctx context.Context, db *DB, f iam.LoginFilter, l listing, args []any, scan func(*sql.Rows) (T, string, error)) (all []T, next string, err error) {
-	args = append([]any{f.After, listScan, micros(db.now()), f.Limit}, args...)
+	args = append([]any{f.After, listScan, fromNow(0), f.Limit}, args...)
 	rows, err := db.reads.QueryContext(ctx, l.query(), args...)
 	all, err = collect(rows, err, func(r *sql.Rows) (one T, err error) {
 		one, next, err = scan(r)

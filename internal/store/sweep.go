@@ -96,6 +96,7 @@ func (db *DB) Sweep(ctx context.Context) error {
 	for {
 		again := false
 		err := db.inTurn(ctx, func(ctx context.Context, tx *txn) error {
+			again = false // it may run again
 			var s sweep
 			err := tx.QueryRowContext(ctx, `SELECT kind, subject, below, seen FROM sweeps ORDER BY kind, subject LIMIT 1`).Scan(&s.kind, &s.subject, &s.below, &s.seen)
 			if errors.Is(err, sql.ErrNoRows) {
@@ -105,7 +106,7 @@ func (db *DB) Sweep(ctx context.Context) error {
 				return err
 			}
 			again = true
-			last, err := s.step(ctx, tx, db.now())
+			last, err := s.step(ctx, tx, tx.now())
 			if err != nil {
 				return err
 			}
