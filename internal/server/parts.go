@@ -66,6 +66,7 @@ type Parts struct {
 	logger    *slog.Logger
 
 	rotateEvery time.Duration
+	node        string // the name of this process in leases
 }
 
 // Assemble opens the store and the keys and introduces the services.
@@ -80,7 +81,7 @@ func Assemble(ctx context.Context, c Config) (*Parts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, throttle: throttle.New(throttle.Config{Now: c.Now}), outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery)}
+	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, throttle: throttle.New(throttle.Config{Now: c.Now}), outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery), node: newNode()}
 	if err := p.assemble(ctx, c); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

@@ -51,8 +51,9 @@ func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
 	defer background.Wait()
 	defer cancel()
 	background.Go(func() { p.watch(ctx) })
-	background.Go(func() { p.tend(ctx) })
-	background.Go(func() { p.deliver(ctx) })
+	for _, d := range p.duties() {
+		background.Go(func() { p.serveDuty(ctx, d) })
+	}
 	return Serve(ctx, p.Handler, p.logger, listeners...)
 }
 
@@ -212,28 +213,30 @@ func (p *Parts) look(ctx context.Context, seen *watched) error {
 	return nil
 }
 
-// tend does what is due by the clock: keys rotate, expired rows go.
-func (p *Parts) tend(ctx context.Context) {
-	tick := time.NewTicker(tendEvery)
-	defer tick.Stop()
+// duties are what one process of all does: keys rotate, what ended is marked and
+// expired rows go, clients hear of logouts.
+func (p *Parts) duties() []duty {
+	return []duty{
+		{name: dutyKeys, every: tendEvery, work: func(ctx context.Context) error { return p.Keys.Tend(ctx, p.rotateEvery) }},
+		{name: dutyClean, every: tendEvery, work: p.clean},
+		{name: dutyLogout, every: deliverEvery, idle: p.noLogouts, work: p.deliverDue},
+	}
+}
+
+// clean marks what decisions over many ended, and removes what nobody can need
+// any more: until a batch is not full, for assertions alone can be thousands a
+// minute.
+func (p *Parts) clean(ctx context.Context) error {
+	if err := p.Store.Sweep(ctx); err != nil {
+		return fmt.Errorf("mark ended grants: %w", err)
+	}
 	for {
-		if err := p.Keys.Tend(ctx, p.rotateEvery); err != nil && ctx.Err() == nil {
-			p.logger.Error("keys not tended", "cause", err)
+		n, err := p.Store.Clean(ctx, cleanBatch)
+		if err != nil {
+			return fmt.Errorf("remove expired rows: %w", err)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		// Until a batch is not full: assertions alone can be thousands a minute.
-		for {
-			n, err := p.Store.Clean(ctx, cleanBatch)
-			if err != nil && ctx.Err() == nil {
-				p.logger.Error("expired rows not removed", "cause", err)
-			}
-			if err != nil || n < cleanBatch {
-				break
-			}
+		if n < cleanBatch {
+			return nil
 		}
 	}
 }
