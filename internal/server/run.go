@@ -209,8 +209,7 @@ func (p *Parts) look(ctx context.Context, seen *watched) error {
 		}
 	}
 	seen.at = now
-	p.Keys.Confirm()
-	return nil
+	return p.Keys.Confirm(ctx)
 }
 
 // duties are what one process of all does: keys rotate, what ended is marked and

@@ -53,7 +53,8 @@ func (db *DB) AddKeys(ctx context.Context, keys []iam.Key, events ...iam.Event) 
 func (db *DB) RotateKey(ctx context.Context, r iam.KeyRotation, events ...iam.Event) error {
 	return db.change(ctx, "key", string(r.Activate), events, func(ctx context.Context, tx *txn) error {
 		if r.Activate != "" {
-			ok, err := one(tx.ExecContext(ctx, `UPDATE keys SET activate_at = $1 WHERE id = $2 AND activate_at IS NULL AND removed_at IS NULL`, micros(r.ActivateAt), r.Activate))
+			ok, err := one(tx.ExecContext(ctx, `UPDATE keys SET activate_at = $1 WHERE id = $2 AND COALESCE(activate_at, 0) = $3 AND removed_at IS NULL`,
+				micros(r.ActivateAt), r.Activate, plannedAt(r)))
 			if err := conflict(ok, err); err != nil {
 				return err
 			}
@@ -68,6 +69,14 @@ func (db *DB) RotateKey(ctx context.Context, r iam.KeyRotation, events ...iam.Ev
 		}
 		return addKey(ctx, tx, *r.Add)
 	})
+}
+
+// plannedAt is what a key's row says of its plan, 0 for none.
+func plannedAt(r iam.KeyRotation) int64 {
+	if r.PlannedAt.IsZero() {
+		return 0
+	}
+	return r.PlannedAt.UnixMicro()
 }
 
 func (db *DB) removeKey(ctx context.Context, tx *txn, id iam.KeyID) error {

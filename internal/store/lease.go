@@ -62,6 +62,12 @@ func (db *DB) Release(ctx context.Context, l iam.Lease, rest time.Duration) erro
 	})
 }
 
+// Now is the store's clock.
+func (db *DB) Now(ctx context.Context) (now time.Time, err error) {
+	err = db.reads.QueryRowContext(ctx, `SELECT CAST($1 AS BIGINT)`, fromNow(0)).Scan(moment{&now})
+	return now, translate(err)
+}
+
 // Leases reads all leases by name, for administrators and metrics.
 func (db *DB) Leases(ctx context.Context) ([]iam.Lease, error) {
 	rows, err := db.reads.QueryContext(ctx, `SELECT name, owner, fence, expires FROM leases ORDER BY name`)
