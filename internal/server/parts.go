@@ -28,8 +28,12 @@ import (
 
 // Config of an authority. Issuer, Dir and KEKs are required.
 type Config struct {
-	Issuer       string
-	Dir          string // the data folder
+	Issuer string
+	Dir    string // the data folder
+	// Database is the address of PostgreSQL, with its password; "" for SQLite in Dir.
+	Database, DatabasePassword string
+	// Connections to PostgreSQL at most; 0: store.DefaultConnections.
+	Connections  int
 	KEKs         []keys.KEK
 	PublishAhead time.Duration // of planned key rotations
 	RotateEvery  time.Duration // how long a key signs; 0: keys.DefaultRotateEvery
@@ -71,13 +75,15 @@ type Parts struct {
 
 // Assemble opens the store and the keys and introduces the services.
 func Assemble(ctx context.Context, c Config) (*Parts, error) {
+	records := store.Config{Dir: c.Dir, Database: c.Database, DatabasePassword: c.DatabasePassword, Connections: c.Connections, Now: c.Now}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	db, err := store.Open(ctx, store.Config{Dir: c.Dir, Now: c.Now, Logger: c.Logger})
+	records.Logger = c.Logger
+	db, err := store.Open(ctx, records)
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
