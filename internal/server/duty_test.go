@@ -16,7 +16,7 @@ import (
 // node is one of several servers on one database, as in a process of its own.
 func node(t *testing.T, dir string, kek keys.KEK, now func() time.Time) *Parts {
 	t.Helper()
-	p, err := Assemble(context.Background(), Config{Issuer: "https://auth.example.com", Dir: dir, KEKs: []keys.KEK{kek}, Now: now, PublishAhead: keys.DefaultPublishAhead})
+	p, err := Assemble(context.Background(), Config{Issuer: "https://auth.example.com", Dir: dir, Database: storetest.Database(t, dir), KEKs: []keys.KEK{kek}, Now: now, PublishAhead: keys.DefaultPublishAhead})
 	if err != nil {
 		t.Fatal(err)
 	}

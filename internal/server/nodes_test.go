@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
 	"github.com/gatehouse-auth/gatehouse/internal/store"
+	"github.com/gatehouse-auth/gatehouse/internal/store/storetest"
 )
 
 // live starts the watchers of nodes, as Run does, until the test is over.
@@ -40,11 +41,7 @@ func within(t *testing.T, limit time.Duration, what string, done func() bool) ti
 // beside opens the database of a node as the command line does.
 func beside(t *testing.T, dir string, keks ...keys.KEK) (*store.DB, *keys.Service) {
 	t.Helper()
-	db, err := store.Open(context.Background(), store.Config{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := storetest.OpenAt(t, dir, nil)
 	ring, err := keys.Open(context.Background(), keys.Config{Records: db, KEKs: keks, PublishAhead: keys.DefaultPublishAhead})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +100,7 @@ func TestC23RewrapBesideRunningNodes(t *testing.T) {
 	old, _ := keys.GenerateKEK()
 	next, _ := keys.GenerateKEK()
 	open := func() *Parts {
-		p, err := Assemble(ctx, Config{Issuer: "https://auth.example.com", Dir: dir, KEKs: []keys.KEK{next, old}})
+		p, err := Assemble(ctx, Config{Issuer: "https://auth.example.com", Dir: dir, Database: storetest.Database(t, dir), KEKs: []keys.KEK{next, old}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,7 +23,7 @@ import (
 // Intervals of the background work.
 const (
 	watchEvery    = 100 * time.Millisecond // C28
-	sleptFor      = time.Minute            // without a look: changes may be gone unseen
+	forgetEvery   = time.Minute            // all copies, whatever was heard
 	tendEvery     = time.Minute
 	cleanBatch    = 500
 	shutdownGrace = 5 * time.Second
@@ -184,15 +184,17 @@ func explain(err error) error {
 type watched struct {
 	changes *store.Tail[iam.Change]
 	keys    bool      // some changed that were not read anew yet
-	at      time.Time // of the last look, on the wall: monotonic time stands still in sleep
+	forgot  time.Time // on the wall: monotonic time stands still in sleep
 }
 
-// look reads the changes since the last look. Changes are kept for an hour
-// only, so a process that slept for long forgets all it holds.
+// look reads the changes since the last look. Once a minute a process forgets all
+// it holds, so that a change which it never hears of is not unknown for longer:
+// changes are kept for an hour only, and after a failover that lost rows their
+// numbers may begin anew below the last one that was seen.
 func (p *Parts) look(ctx context.Context, seen *watched) error {
-	now := time.Now().Round(0)
-	if now.Sub(seen.at) > sleptFor {
+	if now := time.Now().Round(0); now.Sub(seen.forgot) > forgetEvery || now.Before(seen.forgot) {
 		p.Store.Forget(iam.Change{})
+		seen.forgot = now
 	}
 	if seen.changes == nil {
 		seen.changes = p.Store.TailChanges(0)
@@ -214,7 +216,6 @@ func (p *Parts) look(ctx context.Context, seen *watched) error {
 			break
 		}
 	}
-	seen.at = now
 	return p.Keys.Confirm(ctx)
 }
 
