@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
 	"github.com/gatehouse-auth/gatehouse/internal/store"
 	"github.com/gatehouse-auth/gatehouse/internal/store/storetest"
+	"github.com/gatehouse-auth/gatehouse/internal/throttle"
 )
 
 // live starts the watchers of nodes, as Run does, until the test is over.
@@ -202,10 +205,58 @@ func TestC28CopiesAcrossNodes(t *testing.T) {
 			_, err = a.Keys.Retire(ctx, "test", mac)
 			must(err)
 		},
-		func() { must(a.Store.DeleteRole(ctx, "viewer")); must(a.Store.CreateRole(ctx, iam.Role{Name: "other"})) },
+		func() {
+			must(a.Store.DeleteRole(ctx, "viewer"))
+			must(a.Store.CreateRole(ctx, iam.Role{Name: "other"}))
+		},
 	} {
 		before := name(b)
 		change()
 		within(t, time.Second, fmt.Sprintf("change %d is seen on the other node", i), func() bool { return name(b) != before && name(b) == name(a) })
+	}
+}
+
+// b.9: an account that is attacked through one node is slowed down on the
+// others; a node that is started then hears of it too.
+func TestGuessesAreCountedAcrossNodes(t *testing.T) {
+	ctx, dir := context.Background(), t.TempDir()
+	kek, _ := keys.GenerateKEK()
+	a, b := node(t, dir, kek, nil), node(t, dir, kek, nil)
+	live(t, a, b)
+	from := func(i int) netip.Prefix {
+		return throttle.Network(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}))
+	}
+	for i := range 100 {
+		if _, refused := a.throttle.Begin("ada", from(i), throttle.Stranger); refused != nil {
+			t.Fatalf("attempt %d: %+v", i, refused)
+		}
+	}
+	refuses := func(p *Parts) bool {
+		attempt, refused := p.throttle.Begin("ada", from(5000), throttle.Stranger)
+		if refused == nil {
+			attempt.Refund()
+			return false
+		}
+		return refused.Scope == throttle.ByAccount
+	}
+	t.Logf("after %s", within(t, time.Second, "the other node slows the account down", func() bool { return refuses(b) }))
+	c := node(t, dir, kek, nil)
+	live(t, c)
+	within(t, time.Second, "a new node slows the account down", func() bool { return refuses(c) })
+	rows, _, err := a.Store.Changes(ctx, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	for _, r := range rows {
+		if r.Kind == iam.ChangePressure {
+			told++
+			if strings.Contains(r.Subject, "ada") {
+				t.Errorf("it names the account: %s", r.Subject)
+			}
+		}
+	}
+	if told == 0 || told > 20 {
+		t.Errorf("%d rows for a hundred attempts", told)
 	}
 }

@@ -87,7 +87,7 @@ func Assemble(ctx context.Context, c Config) (*Parts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, throttle: throttle.New(throttle.Config{Now: c.Now}), outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery), node: newNode()}
+	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery), node: newNode()}
 	if err := p.assemble(ctx, c); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -96,6 +96,9 @@ func Assemble(ctx context.Context, c Config) (*Parts, error) {
 
 func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 	if err := p.Store.Bind(ctx, c.Issuer); err != nil {
+		return err
+	}
+	if p.throttle, err = p.newThrottle(ctx, c.Now); err != nil {
 		return err
 	}
 	p.Keys, err = keys.Open(ctx, keys.Config{Records: p.Store, KEKs: c.KEKs, PublishAhead: c.PublishAhead, Now: c.Now, Logger: c.Logger})

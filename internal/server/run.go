@@ -212,11 +212,14 @@ func (p *Parts) look(ctx context.Context, seen *watched) error {
 			}
 			seen.keys = false
 		}
+		if err := p.hearPressure(ctx, changes); err != nil {
+			return err
+		}
 		if len(changes) == 0 {
 			break
 		}
 	}
-	return p.Keys.Confirm(ctx)
+	return errors.Join(p.Keys.Confirm(ctx), p.tellPressure(ctx))
 }
 
 // duties are what one process of all does: keys rotate, what ended is marked and

@@ -37,19 +37,7 @@ CREATE INDEX session_apps_client ON session_apps (client_id, session_id);
 ALTER TABLE pushed ADD COLUMN network TEXT NOT NULL DEFAULT '';
 ALTER TABLE devices ADD COLUMN network TEXT NOT NULL DEFAULT '';
 
--- Accounts that are attacked, as the servers tell each other: how many attempts
--- each of them counted when it wrote.
-CREATE TABLE pressure (
-  account TEXT NOT NULL,
-  node    TEXT NOT NULL,
-  count   BIGINT NOT NULL,
-  at      BIGINT NOT NULL,
-  PRIMARY KEY (account, node)
-);
-CREATE INDEX pressure_at ON pressure (at);
-
 -- +goose Down
-DROP TABLE pressure;
 ALTER TABLE devices DROP COLUMN network;
 ALTER TABLE pushed DROP COLUMN network;
 DROP INDEX session_apps_client;

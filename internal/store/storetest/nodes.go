@@ -467,3 +467,78 @@ func leaseRace(t *testing.T, b *bench) {
 		b.clock.Advance(2 * time.Second)
 	}
 }
+
+// C31: strangers who know the id of a public client cannot use up its places for
+// everybody: who has the most gives way.
+func roomForAll(t *testing.T, b *bench) {
+	u, c := b.furnish()
+	push := func(id, network string) error { return b.PutPushed(ctx, id, c.ID, network, "x") }
+	lives := func(id string) bool {
+		t.Helper()
+		_, err := b.TakePushed(ctx, id, c.ID)
+		if err != nil {
+			b.want(err, iam.ErrNotFound)
+		}
+		return err == nil
+	}
+	b.must(push("early", "192.0.2.1/32"))
+	b.clock.Advance(time.Millisecond)
+	flood := func(from, n int, network func(int) string) {
+		t.Helper()
+		var all sync.WaitGroup
+		for i := range n {
+			all.Go(func() {
+				if err := push(fmt.Sprint("flood", from+i), network(i)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	flood(0, iam.PushedCap+50, func(int) string { return "203.0.113.9/32" })
+	if !lives("early") {
+		t.Error("the flood drove out what was there before it")
+	}
+	for i := range 20 {
+		id := fmt.Sprint("user", i)
+		b.must(push(id, fmt.Sprintf("198.51.100.%d/32", i)))
+		if !lives(id) {
+			t.Errorf("%s found no place beside the flood", id)
+		}
+	}
+	// Without a network, which is of a client that proved itself, nobody gives way.
+	b.must(push("fill", "203.0.113.9/32"))
+	b.want(push("own", ""), iam.ErrConflict)
+	// As many networks as places, one each: first come, first served.
+	b.clock.Advance(iam.PushedLife)
+	flood(5000, iam.PushedCap, func(i int) string { return fmt.Sprintf("10.0.%d.%d/32", i/250, i%250) })
+	b.want(push("late", "192.0.2.1/32"), iam.ErrConflict)
+	b.must(push("again", "10.0.0.0/32"))
+	if lives("flood5000") || !lives("again") {
+		t.Error("a network that has a place gives up its own oldest")
+	}
+
+	device := func(i int, network string) (iam.Device, error) {
+		now := b.clock.Now()
+		d := iam.Device{CodeHash: fmt.Sprint("code", i), UserCode: fmt.Sprint("user", i), ClientID: c.ID, State: iam.DevicePending, CreatedAt: now, Expires: now.Add(iam.DeviceLife), Network: network}
+		return d, b.PutDevice(ctx, d)
+	}
+	allowed, err := device(-1, "203.0.113.9/32")
+	b.must(err)
+	if !b.decideDevice(allowed, u, iam.DeviceAllowed) {
+		t.Fatal("not decided")
+	}
+	b.clock.Advance(time.Millisecond)
+	for i := range iam.DeviceCap + 20 {
+		_, err := device(i, "203.0.113.9/32")
+		b.must(err)
+	}
+	mine, err := device(1000, "192.0.2.1/32")
+	b.must(err)
+	if _, outcome := b.poll(mine, c.ID); outcome != iam.DeviceWaits {
+		t.Errorf("the device beside the flood: %v", outcome)
+	}
+	if _, outcome := b.poll(allowed, c.ID); outcome != iam.DeviceReady {
+		t.Errorf("what a user allowed gave way: %v", outcome)
+	}
+}

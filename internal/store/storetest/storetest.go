@@ -55,7 +55,7 @@ func Run(t *testing.T, open Opener) {
 		{"Consents", consents}, {"PAR", pushed}, {"DEV", devices}, {"DEVParallel", devicesParallel},
 		{"C33HandoffIssue", handoffIssue}, {"C33HandoffSpend", handoffSpend},
 		{"Logins", logins}, {"C14ChangePassword", changePassword}, {"CreateUsers", createUsers},
-		{"C16ClientSweep", clientSweep}, {"C16ServiceSweep", serviceSweep}, {"C13MacSweep", macSweep}, {"C16BulkEnds", bulkEnds}, {"ListLogins", listLogins}, {"Leases", leases}, {"LeaseRace", leaseRace},
+		{"C16ClientSweep", clientSweep}, {"C16ServiceSweep", serviceSweep}, {"C13MacSweep", macSweep}, {"C16BulkEnds", bulkEnds}, {"ListLogins", listLogins}, {"Leases", leases}, {"LeaseRace", leaseRace}, {"C31RoomForAll", roomForAll},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := &bench{t: t, dir: t.TempDir(), clock: NewClock(), open: open}
