@@ -16,14 +16,15 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/gatehouse-auth/gatehouse/internal/config"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
 	"github.com/gatehouse-auth/gatehouse/internal/store"
 )
 
-// office is an open data folder and the service that changes it. The server
-// that may run on the same folder sees every change within a second (C28).
+// office is an open store and the service that changes it. The server
+// that may run on the same records sees every change within a second (C28).
 type office struct {
 	db        *store.DB
 	directory *directory.Service
@@ -67,16 +68,45 @@ func (a *app) folder() (string, error) {
 	return settings.Data, err
 }
 
-// enter opens the data folder for one command.
-func (a *app) enter(ctx context.Context, work func(context.Context, office) error) error {
+// records says where the records are that the flags name.
+func (a *app) records(ctx context.Context) (store.Config, error) {
 	dir, err := a.folder()
+	if err != nil || a.data != "" {
+		return store.Config{Dir: dir}, err
+	}
+	settings, err := a.settings()
+	if err != nil {
+		return store.Config{}, err
+	}
+	return recordsOf(ctx, settings)
+}
+
+// recordsOf is where the records of a configuration are.
+func recordsOf(ctx context.Context, settings config.Config) (store.Config, error) {
+	password, err := settings.Password(ctx)
+	return store.Config{Dir: settings.Data, Database: settings.Database, DatabasePassword: password, Connections: settings.DatabaseConnections}, err
+}
+
+// place is records for a command that needs some to be there.
+func (a *app) place(ctx context.Context) (store.Config, error) {
+	place, err := a.records(ctx)
+	if err == nil && place.Database == "" && !store.Exists(place.Dir) {
+		err = usagef("there is no Gatehouse data in %s. Start `gatehouse dev --data DIR` or `gatehouse serve` on it first", place.Dir)
+	}
+	return place, err
+}
+
+// adminConnections are enough for one command.
+const adminConnections = 4
+
+// enter opens the records for one command.
+func (a *app) enter(ctx context.Context, work func(context.Context, office) error) error {
+	place, err := a.place(ctx)
 	if err != nil {
 		return err
 	}
-	if !store.Exists(dir) {
-		return usagef("there is no Gatehouse data in %s. Start `gatehouse dev --data DIR` or `gatehouse serve` on it first", dir)
-	}
-	db, err := store.Open(ctx, store.Config{Dir: dir})
+	place.Connections = adminConnections
+	db, err := store.Open(ctx, place)
 	if err != nil {
 		return err
 	}

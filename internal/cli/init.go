@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
+	"github.com/gatehouse-auth/gatehouse/internal/store"
 )
 
 func (a *app) initCommand() *cobra.Command {
@@ -37,6 +39,7 @@ overwritten.`,
 		Example: `  gatehouse init /etc/gatehouse --issuer https://auth.example.com --acme
   gatehouse init --issuer https://auth.example.com --tls-cert cert.pem --tls-key key.pem
   gatehouse init --issuer https://auth.example.com --proxy 10.0.0.5 --listen :8080
+  gatehouse init --issuer https://auth.example.com --proxy 10.0.0.5 --database postgres://gatehouse@db.example.com/gatehouse --database-password db.password
   gatehouse init ./try --issuer http://localhost:8080`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -50,6 +53,8 @@ overwritten.`,
 	c.Flags().StringVar(&d.Issuer, "issuer", "", "the URL that clients will reach this server by; it can never change")
 	c.Flags().StringVar(&d.Listen, "listen", "", "the address to answer on (default: the issuer's port)")
 	c.Flags().StringVar(&d.Data, "data", "./data", "the data folder, relative to DIR")
+	c.Flags().StringVar(&d.Database, "database", "", "an empty PostgreSQL database instead of the data folder: postgres://USER@HOST/DATABASE")
+	c.Flags().StringVar(&d.DatabasePassword, "database-password", "", "the file of its password")
 	c.Flags().StringVar(&d.KeyFile, "key-encryption-key", "./gatehouse.kek", "the file of the key-encryption key, outside the data folder")
 	c.Flags().BoolVar(&d.ACME, "acme", false, "certificates from Let's Encrypt; accepts its terms of service")
 	c.Flags().StringVar(&d.Email, "acme-email", "", "address of the ACME account")
@@ -66,7 +71,8 @@ overwritten.`,
 // prepared is what init made.
 type prepared struct {
 	Config    string `json:"config"`
-	Data      string `json:"data"`
+	Data      string `json:"data,omitempty"`
+	Database  string `json:"database,omitempty"`
 	KeyFile   string `json:"key_encryption_key"`
 	SetupURL  string `json:"setup_url"`
 	SetupCode string `json:"setup_code"`
@@ -80,7 +86,7 @@ func (a *app) init(ctx context.Context, dir string, d config.Draft) error {
 	if d.Listen == "" {
 		d.Listen = listenFor(d.Issuer)
 	}
-	for _, file := range []*string{&d.Cert, &d.Key} {
+	for _, file := range []*string{&d.Cert, &d.Key, &d.DatabasePassword} {
 		if *file != "" { // named from here, not from the configuration
 			if *file, err = filepath.Abs(*file); err != nil {
 				return err
@@ -100,7 +106,16 @@ func (a *app) init(ctx context.Context, dir string, d config.Draft) error {
 		return err
 	}
 	p.Data, p.KeyFile = settings.Data, settings.KeyEncryptionKey.File
-	if entries, err := os.ReadDir(p.Data); err == nil && len(entries) > 0 {
+	p.Database = settings.Database
+	records, err := recordsOf(ctx, settings)
+	if err != nil {
+		return err
+	}
+	if records.Database != "" {
+		if empty, err := store.Empty(ctx, records); err != nil || !empty {
+			return cmp.Or(err, usagef("the database holds an installation already. Name an empty one with --database"))
+		}
+	} else if entries, err := os.ReadDir(p.Data); err == nil && len(entries) > 0 {
 		return usagef("the data folder %s is not empty. Name a new one with --data", p.Data)
 	}
 	if err := settings.KeyEncryptionKey.Outside(p.Data); err != nil {
@@ -113,7 +128,7 @@ func (a *app) init(ctx context.Context, dir string, d config.Draft) error {
 	if err != nil {
 		return err
 	}
-	p.SetupCode, err = furnish(ctx, settings, kek)
+	p.SetupCode, err = furnish(ctx, settings, records, kek)
 	if err == nil {
 		// The configuration comes last: where it lies, everything is ready.
 		err = os.WriteFile(p.Config, text, 0o600)
@@ -160,8 +175,8 @@ func listenFor(issuer string) string {
 }
 
 // furnish makes the database with its first keys and offers the setup.
-func furnish(ctx context.Context, settings config.Config, kek keys.KEK) (code string, err error) {
-	parts, err := server.Assemble(ctx, server.Config{Issuer: settings.Issuer, Dir: settings.Data, KEKs: []keys.KEK{kek}, PublishAhead: keys.DefaultPublishAhead})
+func furnish(ctx context.Context, settings config.Config, records store.Config, kek keys.KEK) (code string, err error) {
+	parts, err := server.Assemble(ctx, server.Config{Issuer: settings.Issuer, Dir: records.Dir, Database: records.Database, DatabasePassword: records.DatabasePassword, KEKs: []keys.KEK{kek}, PublishAhead: keys.DefaultPublishAhead})
 	if err != nil {
 		return "", err
 	}
@@ -185,7 +200,7 @@ Next:
      and make the first administrator with the one-time code
        %s
      (gatehouse setup --config %s shows another one)
-`, p.Config, p.KeyFile, p.Data, p.Config, int(iam.SetupLife.Minutes()), p.SetupURL, p.SetupCode, p.Config)
+`, p.Config, p.KeyFile, cmp.Or(p.Database, p.Data), p.Config, int(iam.SetupLife.Minutes()), p.SetupURL, p.SetupCode, p.Config)
 	return err
 }
 

@@ -129,7 +129,7 @@ old key-encryption keys open nothing and can go.`,
 				if err != nil {
 					return err
 				}
-				if demo.IsDevFolder(dir) {
+				if dir != "" && demo.IsDevFolder(dir) {
 					return usagef("a dev folder has one key-encryption key of its own")
 				}
 				keks, _, err := a.keks(ctx)

@@ -46,7 +46,7 @@ func (a *app) keks(ctx context.Context) ([]keys.KEK, time.Duration, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	if demo.IsDevFolder(dir) {
+	if dir != "" && demo.IsDevFolder(dir) {
 		kek, err := demo.ReadKEK(dir)
 		return []keys.KEK{kek}, 0, err
 	}

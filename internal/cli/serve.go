@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/login"
 	"github.com/gatehouse-auth/gatehouse/internal/page"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
+	"github.com/gatehouse-auth/gatehouse/internal/store"
 )
 
 func (a *app) serveCommand() *cobra.Command {
@@ -44,7 +45,12 @@ or from a proxy in front, whose addresses alone may then connect:
 
   proxy: { addresses: [10.0.0.5] }
 
-Without any of these the server answers on loopback only.`,
+Without any of these the server answers on loopback only.
+
+Any number of servers share a PostgreSQL database, instead of data:
+
+  database: postgres://gatehouse@db.example.com/gatehouse
+  database_password: { file: /etc/gatehouse/database.password }`,
 		Example: `  gatehouse serve --config gatehouse.yaml
   GATEHOUSE_CONFIG=/etc/gatehouse/gatehouse.yaml gatehouse serve`,
 		Args: cobra.NoArgs,
@@ -57,7 +63,7 @@ func (a *app) serve(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if demo.IsDevFolder(settings.Data) {
+	if settings.Data != "" && demo.IsDevFolder(settings.Data) {
 		return usagef("%s is a folder of `gatehouse dev`, whose secrets lie in it in the clear. Use another data folder", settings.Data)
 	}
 	keks, err := keyEncryptionKeys(c.Context(), settings)
@@ -68,9 +74,16 @@ func (a *app) serve(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	records, err := recordsOf(c.Context(), settings)
+	if err != nil {
+		return err
+	}
+	if err := leftBehind(c.Context(), records); err != nil {
+		return err
+	}
 	logger := slog.New(slog.NewTextHandler(a.Err, nil))
 	parts, err := server.Assemble(c.Context(), server.Config{
-		Issuer: settings.Issuer, Dir: settings.Data, KEKs: keks, Proxies: proxies(settings), Logger: logger, Blocklist: blocklist,
+		Issuer: settings.Issuer, Dir: records.Dir, Database: records.Database, DatabasePassword: records.DatabasePassword, Connections: records.Connections, KEKs: keks, Proxies: proxies(settings), Logger: logger, Blocklist: blocklist,
 		PublishAhead: keys.DefaultPublishAhead, RotateEvery: time.Duration(settings.Keys.RotateEvery),
 		Outgoing: dial.Config{Ports: settings.Outgoing.Ports, Networks: settings.Outgoing.Prefixes()},
 		Branding: page.Config{Product: settings.Branding.Product, LogoFile: settings.Branding.Logo, Accent: settings.Branding.Accent, Templates: settings.Branding.Templates},
@@ -85,6 +98,19 @@ func (a *app) serve(c *cobra.Command) error {
 	}
 	logger.Info("ready", "issuer", settings.Issuer, "listen", listener.Addr().String())
 	return parts.Run(c.Context(), listener)
+}
+
+// leftBehind refuses to begin a new installation on PostgreSQL where the data
+// folder holds one: its users and keys would seem to be gone.
+func leftBehind(ctx context.Context, records store.Config) error {
+	if records.Database == "" || records.Dir == "" || !store.Exists(records.Dir) {
+		return nil
+	}
+	empty, err := store.Empty(ctx, records)
+	if err != nil || !empty {
+		return err
+	}
+	return usagef("the database is empty, and the data folder %s holds an installation. Move it: gatehouse store copy; or remove data from the configuration, to begin anew", records.Dir)
 }
 
 // keyEncryptionKeys reads the key that seals, and after it those that may still

@@ -27,8 +27,14 @@ type Config struct {
 	Issuer string `yaml:"issuer"`
 	// Listen is the address that serve answers on.
 	Listen string `yaml:"listen"`
-	// Data is the data folder.
+	// Data is the data folder. Without Database it holds the records.
 	Data string `yaml:"data"`
+	// Database is the address of a PostgreSQL database, instead of SQLite in Data.
+	Database string `yaml:"database"`
+	// DatabasePassword says where the password for it comes from.
+	DatabasePassword KeySource `yaml:"database_password"`
+	// DatabaseConnections is how many connections this process opens to it at most.
+	DatabaseConnections int `yaml:"database_connections"`
 	// TLS says where certificates come from. Without it only loopback is served,
 	// or the proxy that Proxy names.
 	TLS TLS `yaml:"tls"`
@@ -50,8 +56,9 @@ type Config struct {
 	// Branding says how the pages look.
 	Branding Branding `yaml:"branding"`
 
-	path  string
-	lines map[string]int
+	path   string
+	lines  map[string]int
+	inFile bool // Database comes from the file, which others may read
 }
 
 // TLS is PEM files, or an ACME authority that issues certificates for the
@@ -198,7 +205,8 @@ const maxFault = 256
 // maxFileBytes bounds a configuration file.
 const maxFileBytes = 1 << 20
 
-// Load reads a file, lets GATEHOUSE_DATA and GATEHOUSE_LISTEN win over it, and
+// Load reads a file, lets GATEHOUSE_DATA, GATEHOUSE_DATABASE and
+// GATEHOUSE_LISTEN win over it, and
 // reports every fault with its line.
 func Load(path string) (Config, error) {
 	f, err := os.Open(path)
@@ -233,6 +241,10 @@ func Parse(path string, content []byte, environment func(string) string) (Config
 	}
 	if v := environment("GATEHOUSE_DATA"); v != "" {
 		c.Data = v
+	}
+	c.inFile = true
+	if v := environment("GATEHOUSE_DATABASE"); v != "" {
+		c.Database, c.inFile = v, false
 	}
 	if v := environment("GATEHOUSE_LISTEN"); v != "" {
 		c.Listen = v
@@ -278,7 +290,7 @@ func collectLines(node *yaml.Node, prefix string, into map[string]int) {
 // resolve makes paths relative to the file, not to where the command runs.
 func (c *Config) resolve() {
 	dir := filepath.Dir(c.path)
-	paths := []*string{&c.Data, &c.TLS.Cert, &c.TLS.Key, &c.KeyEncryptionKey.File, &c.Passwords.Blocklist, &c.Branding.Logo, &c.Branding.Templates}
+	paths := []*string{&c.Data, &c.TLS.Cert, &c.TLS.Key, &c.KeyEncryptionKey.File, &c.DatabasePassword.File, &c.Passwords.Blocklist, &c.Branding.Logo, &c.Branding.Templates}
 	for i := range c.OldKeyEncryptionKeys {
 		paths = append(paths, &c.OldKeyEncryptionKeys[i].File)
 	}
@@ -301,9 +313,10 @@ func (c Config) check() error {
 	if err := checkIssuer(c.Issuer); err != nil {
 		fault("issuer", "%s", err)
 	}
-	if c.Data == "" {
-		fault("data", "is required: the folder for the database, such as ./data")
+	if c.Data == "" && c.Database == "" {
+		fault("data", "is required: the folder for the database, such as ./data; or name a PostgreSQL database with database")
 	}
+	c.checkDatabase(fault)
 	if _, port, err := net.SplitHostPort(c.Listen); err != nil {
 		fault("listen", "%q is not of the form HOST:PORT", c.Listen)
 	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {

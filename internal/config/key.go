@@ -17,14 +17,18 @@ import (
 // commandTimeout bounds a command that fetches the key.
 const commandTimeout = 30 * time.Second
 
-func (s KeySource) check(data string) error {
-	given := 0
+// given is how many places are named.
+func (s KeySource) given() (n int) {
 	for _, set := range []bool{s.File != "", s.Env != "", s.Credential != "", len(s.Command) > 0} {
 		if set {
-			given++
+			n++
 		}
 	}
-	if given != 1 {
+	return n
+}
+
+func (s KeySource) check(data string) error {
+	if s.given() != 1 {
 		return errors.New("name exactly one of file, env, credential, command")
 	}
 	if s.File == "" || data == "" {
@@ -36,7 +40,7 @@ func (s KeySource) check(data string) error {
 // Outside is the same check on the disk: a link may lead into the data folder.
 // What does not exist is where its name says.
 func (s KeySource) Outside(data string) error {
-	if s.File == "" {
+	if s.File == "" || data == "" {
 		return nil
 	}
 	return outside(real(data), real(s.File))

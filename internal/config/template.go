@@ -11,21 +11,24 @@ import (
 
 // Draft is what `gatehouse init` knows about a new installation.
 type Draft struct {
-	Issuer  string
-	Listen  string
-	Data    string
-	KeyFile string
-	Cert    string   // with Key: certificates from files
-	Key     string   //
-	ACME    bool     // certificates from Let's Encrypt
-	Email   string   // of the ACME account
-	Proxy   []string // addresses of the proxy that terminates TLS
+	Issuer string
+	Listen string
+	Data   string // the data folder, without Database
+	// Database is the address of PostgreSQL, and DatabasePassword the file of the
+	// password for it.
+	Database, DatabasePassword string
+	KeyFile                    string
+	Cert                       string   // with Key: certificates from files
+	Key                        string   //
+	ACME                       bool     // certificates from Let's Encrypt
+	Email                      string   // of the ACME account
+	Proxy                      []string // addresses of the proxy that terminates TLS
 }
 
 // Write renders a draft as a configuration file with a comment for each
 // setting, and checks it like any other.
 func (d Draft) Write(path string) ([]byte, error) {
-	for _, value := range append([]string{d.Issuer, d.Listen, d.Data, d.KeyFile, d.Cert, d.Key, d.Email}, d.Proxy...) {
+	for _, value := range append([]string{d.Issuer, d.Listen, d.Data, d.Database, d.DatabasePassword, d.KeyFile, d.Cert, d.Key, d.Email}, d.Proxy...) {
 		if strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) {
 			return nil, fmt.Errorf("%q has characters that cannot stand in a configuration file", value)
 		}
@@ -54,9 +57,24 @@ issuer: {{quote .Issuer}}
 # The address this server answers on.
 listen: {{quote .Listen}}
 
+{{if .Database -}}
+# The PostgreSQL database. Any number of servers may share it. The password
+# does not stand here; instead of file: env: NAME, credential: NAME (systemd), or
+# command: [...]
+database: {{quote .Database}}
+{{- if .DatabasePassword}}
+database_password: { file: {{quote .DatabasePassword}} }
+{{- end}}
+# database_connections: 24 # at most, of each server
+{{else -}}
 # The folder for the database. Back it up together with this file.
 data: {{quote .Data}}
 
+# Or a PostgreSQL database, for more than one server: "gatehouse store copy" moves
+# this one there.
+# database: postgres://gatehouse@db.example.com/gatehouse
+# database_password: { file: ./database.password }
+{{end}}
 # What seals the keys in the database: 32 random bytes in base64. Keep it outside
 # the data folder, and a copy of it elsewhere: without it the database opens
 # nothing. Instead of file: env: NAME, credential: NAME (systemd), or

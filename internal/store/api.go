@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
@@ -75,7 +76,15 @@ func (db *DB) DeleteAPI(ctx context.Context, name string, events ...iam.Event) e
 // change runs a directory mutation: the row, the change row that tells other
 // servers, and the events, in one transaction.
 func (db *DB) change(ctx context.Context, kind, subject string, events []iam.Event, run closure) error {
-	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
+	write := db.writer.do
+	if len(events) > 0 {
+		events = slices.Clone(events)
+		write = func(ctx context.Context, run closure) error { return db.writer.redo(ctx, &events[0], run) }
+	}
+	err := write(ctx, func(ctx context.Context, tx *txn) error {
+		if tx.before != "" {
+			return nil
+		}
 		if err := run(ctx, tx); err != nil {
 			return err
 		}

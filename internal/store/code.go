@@ -17,7 +17,11 @@ var errRefused = errors.New("redemption refused")
 // and everything issued from the code ends.
 func (db *DB) RedeemCode(ctx context.Context, r iam.Redemption) (iam.RedeemOutcome, error) {
 	outcome := iam.Redeemed
-	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
+	err := db.writer.redo(ctx, &r.Event, func(ctx context.Context, tx *txn) error {
+		outcome = iam.Redeemed
+		if tx.restart.After(r.CodeExpires.Add(-iam.CodeLife)) {
+			return errRefused // it may have been spent in a history that is lost
+		}
 		first, err := one(tx.ExecContext(ctx, `INSERT INTO spent (id, grant_id, drop_after) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING`,
 			r.Code, r.Grant.ID, micros(r.CodeExpires.Add(iam.RevocationLeeway))))
 		if err != nil {

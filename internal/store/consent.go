@@ -62,7 +62,10 @@ func (db *DB) GiveConsent(ctx context.Context, user iam.UserID, client iam.Clien
 // that came of it. False: nothing was allowed and nothing was live.
 func (db *DB) RevokeConsent(ctx context.Context, user iam.UserID, client iam.ClientID, event iam.Event) (bool, error) {
 	revoked := false
-	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
+	err := db.writer.redo(ctx, &event, func(ctx context.Context, tx *txn) error {
+		if revoked = tx.before != ""; revoked {
+			return nil
+		}
 		now := tx.now()
 		gone, err := one(tx.ExecContext(ctx, `DELETE FROM consents WHERE user_id = $1 AND client_id = $2`, user, client))
 		if err != nil {

@@ -96,10 +96,11 @@ func (db *DB) PollDevice(ctx context.Context, p iam.DevicePoll) (d iam.Device, o
 // what came of it ends.
 func (db *DB) RedeemDevice(ctx context.Context, r iam.DeviceRedemption) (iam.RedeemOutcome, error) {
 	outcome := iam.Redeemed
-	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
+	err := db.writer.redo(ctx, &r.Event, func(ctx context.Context, tx *txn) error {
+		outcome = iam.Redeemed
 		now := tx.now()
-		first, err := one(tx.ExecContext(ctx, `UPDATE devices SET state = $1, grant_id = $2 WHERE code_hash = $3 AND client_id = $4 AND state = $5 AND expires > $6`,
-			iam.DeviceSpent, r.Grant.ID, r.CodeHash, r.Grant.ClientID, iam.DeviceAllowed, micros(now)))
+		first, err := one(tx.ExecContext(ctx, `UPDATE devices SET state = $1, grant_id = $2 WHERE code_hash = $3 AND client_id = $4 AND state = $5 AND expires > $6 AND created_at >= $7`,
+			iam.DeviceSpent, r.Grant.ID, r.CodeHash, r.Grant.ClientID, iam.DeviceAllowed, micros(now), sinceRestart(tx)))
 		if err != nil {
 			return err
 		}

@@ -19,9 +19,9 @@ type writer interface {
 	// sets what it returns, it does not add to it. iam.ErrUnavailable may mean
 	// that nobody knows whether it was done; the text says so.
 	do(ctx context.Context, run closure) error
-	// redo is do for a closure whose own rule recognises that it was done
-	// before: when nobody knows how its COMMIT ended, it runs once more.
-	redo(ctx context.Context, run closure) error
+	// redo is do for a closure that writes the event. When nobody knows how its
+	// COMMIT ended it runs once more, and tx.before says what the first run did.
+	redo(ctx context.Context, event *iam.Event, run closure) error
 	// failing tells whether the last write failed for the database's sake.
 	failing() bool
 	close() error
@@ -99,7 +99,10 @@ type txn struct {
 	// restart is when the database began a new history, after a failover or a
 	// restore: what was spent just before may be forgotten. Zero: never.
 	restart time.Time
-	line    string // PostgreSQL's timeline, "" when it does not say
+	// before is the kind of event that an earlier run of the closure wrote and
+	// committed without hearing of it; "" for none.
+	before string
+	line   string // PostgreSQL's timeline, "" when it does not say
 }
 
 // now is the store's clock when the transaction began (C26).

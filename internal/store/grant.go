@@ -71,7 +71,10 @@ func (db *DB) IssueForClient(ctx context.Context, candidate iam.Grant, clientEpo
 		event.ID = iam.NewEventID()
 	}
 	var id iam.GrantID
-	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
+	err := db.writer.redo(ctx, &event, func(ctx context.Context, tx *txn) error {
+		if tx.before != "" {
+			return tx.QueryRowContext(ctx, `SELECT grant_id FROM events WHERE id = $1`, event.ID).Scan(&id)
+		}
 		issue := func() error {
 			return tx.QueryRowContext(ctx, issueStatement, event.ID, micros(tx.now()), event.Kind, event.Actor, event.TokenID, text(event.Detail),
 				candidate.ClientID, false, clientEpoch).Scan(&id)
@@ -103,7 +106,10 @@ func epochHolds(ctx context.Context, q querier, table, id string, epoch int64) (
 // it was not live, and nothing was written.
 func (db *DB) RevokeGrant(ctx context.Context, id iam.GrantID, reason string, event iam.Event) (bool, error) {
 	revoked := false
-	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) (err error) {
+	err := db.writer.redo(ctx, &event, func(ctx context.Context, tx *txn) (err error) {
+		if revoked = tx.before != ""; revoked {
+			return nil
+		}
 		revoked, err = endGrant(ctx, tx, tx.now(), id, reason, event)
 		return err
 	})

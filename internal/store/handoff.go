@@ -46,8 +46,8 @@ func (db *DB) SpendHandoff(ctx context.Context, h iam.HandoffUse) (bool, error) 
 		now := tx.now()
 		spent, err = one(tx.ExecContext(ctx, `INSERT INTO spent (id, grant_id, drop_after) SELECT CAST($1 AS TEXT), '', CAST($2 AS BIGINT)
 			WHERE CAST($3 AS BIGINT) > $4 AND EXISTS (SELECT 1 FROM sessions s JOIN users u ON u.id = s.user_id
-				WHERE s.id = $5 AND s.user_id = $6 AND s.ended_at IS NULL AND s.expires > $4 AND u.disabled = $7) ON CONFLICT (id) DO NOTHING`,
-			"handoff:"+string(h.ID), micros(h.Expires.Add(iam.RevocationLeeway)), micros(h.Expires), micros(now), h.Session, h.User, false))
+				WHERE s.id = $5 AND s.user_id = $6 AND s.ended_at IS NULL AND s.expires > $4 AND u.disabled = $7) AND CAST($3 AS BIGINT) >= $8 ON CONFLICT (id) DO NOTHING`,
+			"handoff:"+string(h.ID), micros(h.Expires.Add(iam.RevocationLeeway)), micros(h.Expires), micros(now), h.Session, h.User, false, sinceRestart(tx)+iam.HandoffLife.Microseconds()))
 		if err != nil || !spent {
 			return err
 		}

@@ -97,6 +97,15 @@ func (w *pgWriter) learnIn(ctx context.Context, tx *txn) (before string, now tim
 	return before, now, record(ctx, tx, tx.now(), []iam.Event{{Kind: iam.EventTimelineBegan, Actor: "database", Detail: map[string]string{"before": before, "now": now.id}}})
 }
 
+// sinceRestart is the earliest time, in microseconds, at which what is spent now
+// may have been made.
+func sinceRestart(tx *txn) int64 {
+	if tx.restart.IsZero() {
+		return 0
+	}
+	return tx.restart.UnixMicro()
+}
+
 func (t timeline) text() string {
 	at := int64(0)
 	if !t.since.IsZero() {

@@ -167,10 +167,15 @@ func storedVersion(ctx context.Context, db *sql.DB) (version int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pgPatience)
 	defer cancel()
 	err = db.QueryRowContext(ctx, `SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&version)
-	if err != nil && (pgCode(err, "42P01") || strings.Contains(err.Error(), "no such table")) {
+	if err != nil && noTable(err) {
 		return 0, nil
 	}
 	return version, err
+}
+
+// noTable tells whether a query failed because its table is not there yet.
+func noTable(err error) bool {
+	return pgCode(err, "42P01") || strings.Contains(err.Error(), "no such table")
 }
 
 // Migrations lists the changes of the schema that this Gatehouse knows, and

@@ -38,28 +38,33 @@ type pgWriter struct {
 const pgRaces = 40
 
 // do runs a closure in a transaction of its own.
-func (w *pgWriter) do(ctx context.Context, run closure) error { return w.perform(ctx, run, 0) }
+func (w *pgWriter) do(ctx context.Context, run closure) error { return w.perform(ctx, nil, run) }
 
 // redo runs a closure once more when nobody knows how its COMMIT ended.
-func (w *pgWriter) redo(ctx context.Context, run closure) error { return w.perform(ctx, run, 1) }
+func (w *pgWriter) redo(ctx context.Context, event *iam.Event, run closure) error {
+	if event.ID == "" {
+		event.ID = iam.NewEventID()
+	}
+	return w.perform(ctx, event, run)
+}
 
 func (w *pgWriter) failing() bool { return w.broken.Load() }
 
-func (w *pgWriter) perform(ctx context.Context, run closure, unknowns int) error {
+func (w *pgWriter) perform(ctx context.Context, event *iam.Event, run closure) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	run = fenced(ctx, run)
 	deadline := time.Now().Add(pgPatience)
 	var races, reconnects int
-	settle := false
+	again := false
 	for {
 		err := w.attempt(ctx, deadline, func(ctx context.Context, tx *txn) (err error) {
 			if tx.restart, err = w.history.since(tx.line); err != nil {
 				return err
 			}
-			if settle {
-				if err := w.settle(ctx, tx); err != nil {
+			if again {
+				if err := w.recall(ctx, tx, event); err != nil {
 					return err
 				}
 			}
@@ -79,9 +84,9 @@ func (w *pgWriter) perform(ctx context.Context, run closure, unknowns int) error
 		case ctx.Err() != nil && !errors.Is(err, errUnknown):
 			return ctx.Err()
 		case time.Now().After(deadline):
-		case errors.Is(err, errUnknown) && unknowns > 0:
-			unknowns, settle = unknowns-1, true
-			pause(ctx, 1)
+		case errors.Is(err, errUnknown) && event != nil && !again:
+			again = true
+			pause(ctx, 5)
 			continue
 		case errors.Is(err, errUnknown):
 		case pgCode(err, pgSerialization, pgDeadlock) && races < pgRaces:
@@ -162,11 +167,15 @@ func (w *pgWriter) begin(ctx context.Context, conn *sql.Conn) (*txn, error) {
 	return tx, nil
 }
 
-// settle writes something, so that the COMMIT of a second run, which may only
-// have read what the first one did, waits for the standbys that the first one
-// should have waited for.
-func (w *pgWriter) settle(ctx context.Context, tx *txn) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('settled', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, fmt.Sprint(micros(tx.now())))
+// recall finds out whether an earlier run was committed. It also writes
+// something, so that the COMMIT of this run, which may only read, waits for the
+// standbys that the earlier one should have waited for.
+func (w *pgWriter) recall(ctx context.Context, tx *txn, event *iam.Event) error {
+	err := tx.QueryRowContext(ctx, `SELECT kind FROM events WHERE id = $1`, event.ID).Scan(&tx.before)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('settled', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, fmt.Sprint(micros(tx.now())))
 	return err
 }
 

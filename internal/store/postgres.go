@@ -42,6 +42,9 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if mode := weakened(c.Database); mode != "" && !local(config) {
+		c.Logger.Warn("the connection to the database does not prove which server answers: whoever is in between can read and change everything. Use sslmode=verify-full", slog.String("sslmode", mode))
+	}
 	total := c.Connections
 	if total == 0 {
 		total = DefaultConnections
@@ -128,6 +131,15 @@ func pgConfig(c Config) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
+// weakened is the sslmode of an address that asks for less than verify-full.
+func weakened(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Query().Get("sslmode") == "verify-full" {
+		return ""
+	}
+	return u.Query().Get("sslmode")
+}
+
 // withoutURL is the reason that a parser gives, without what it read.
 func withoutURL(err error, texts ...string) string {
 	reason := err.Error()
@@ -153,4 +165,20 @@ func local(config *pgx.ConnConfig) bool {
 		}
 	}
 	return true
+}
+
+// Empty tells whether a database holds no installation yet.
+func Empty(ctx context.Context, c Config) (empty bool, err error) {
+	err = c.withSchema(ctx, func(_ engine, db *sql.DB) error {
+		ctx, cancel := context.WithTimeout(ctx, pgPatience)
+		defer cancel()
+		var n int
+		err := db.QueryRowContext(ctx, `SELECT COUNT(*) FROM meta WHERE name = 'issuer'`).Scan(&n)
+		if err != nil && !noTable(err) {
+			return fmt.Errorf("open the database: %w", unavailable(err))
+		}
+		empty = n == 0
+		return nil
+	})
+	return empty, err
 }

@@ -27,8 +27,13 @@ const turnStatement = `UPDATE grants SET gen = gen + 1, rotated_at = $1, mac_key
 func (db *DB) TurnRefresh(ctx context.Context, t iam.Turn) (iam.Grant, iam.TurnOutcome, error) {
 	var grant iam.Grant
 	var outcome iam.TurnOutcome
-	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) (err error) {
+	err := db.writer.redo(ctx, &t.Event, func(ctx context.Context, tx *txn) (err error) {
 		now := tx.now()
+		if tx.before != "" {
+			grant, err = readGrant(ctx, tx, t.Grant)
+			outcome = map[string]iam.TurnOutcome{iam.EventRefreshed: iam.Rotated, iam.EventRefreshReused: iam.Reused}[tx.before]
+			return err
+		}
 		grant, err = scanGrant(tx.QueryRowContext(ctx, turnStatement, micros(now), t.NextMacKey, micros(now.Add(iam.GrantIdle)),
 			t.Grant, t.Gen, t.Client, false, t.UserEpoch, t.ClientEpoch, t.MacKey))
 		switch {

@@ -119,7 +119,10 @@ func (db *DB) SlideSession(ctx context.Context, id iam.SessionID) error {
 // leaves word for the clients that want to know. False: it was not live.
 func (db *DB) EndSession(ctx context.Context, id iam.SessionID, user iam.UserID, event iam.Event) (bool, error) {
 	ended := false
-	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
+	err := db.writer.redo(ctx, &event, func(ctx context.Context, tx *txn) error {
+		if ended = tx.before != ""; ended {
+			return nil
+		}
 		var n int
 		now := tx.now()
 		err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM sessions WHERE id = $1 AND user_id = $2 AND ended_at IS NULL`, id, user).Scan(&n)
@@ -137,7 +140,10 @@ func (db *DB) EndSession(ctx context.Context, id iam.SessionID, user iam.UserID,
 
 // EndOtherSessions ends all sessions of a user but one.
 func (db *DB) EndOtherSessions(ctx context.Context, keep iam.SessionID, user iam.UserID, event iam.Event) error {
-	return db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
+	return db.writer.redo(ctx, &event, func(ctx context.Context, tx *txn) error {
+		if tx.before != "" {
+			return nil
+		}
 		if err := endSessionsWhere(ctx, tx, tx.now(), `user_id = $1 AND id <> $2`, string(user), string(keep)); err != nil {
 			return err
 		}

@@ -12,6 +12,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
 
 // groupWriter runs all writes of a process to SQLite, one after the other, on
@@ -192,7 +194,9 @@ func (w *groupWriter) close() error {
 func (w *groupWriter) failing() bool { return w.broken.Load() }
 
 // redo is do: whether a COMMIT of a file was done is always known.
-func (w *groupWriter) redo(ctx context.Context, run closure) error { return w.do(ctx, run) }
+func (w *groupWriter) redo(ctx context.Context, _ *iam.Event, run closure) error {
+	return w.do(ctx, run)
+}
 
 // attempt runs one job. refused is the job's own failure, whose changes are
 // rolled back if it has a savepoint; err is one that ends the whole batch.
