@@ -29,6 +29,7 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/oidc":   {"ground", "what an authorization request needs before it is answered"},
 	"internal/policy": {"ground", "who may call what: a policy read, a request made canonical, a decision"},
 	"internal/forge":  {"ground", "every forged token, by name, as data"},
+	"internal/feed":   {"ground", "revocation: entries, the fingerprint set, the wire form, the reader"},
 
 	"internal/finding": {"ground", "ids, titles, severities and remedies that inspector and auditor share"},
 	"internal/inspect": {"ground", "what a token is, says and risks"},
@@ -44,6 +45,7 @@ var packages = map[string]struct{ layer, purpose string }{
 	"guardtest": {"public", "an issuer that lives for one test"},
 
 	"internal/keys":      {"service", "signing and sealing keys: generate, rotate, retire, publish"},
+	"internal/broadcast": {"service", "the issuer's side of the revocation feed: poll, sign once, fan out"},
 	"internal/login":     {"service", "passwords and the login decision"},
 	"internal/token":     {"service", "issue, refresh with reuse detection, revoke, introspect"},
 	"internal/directory": {"service", "users, roles, APIs, clients: what administration changes"},

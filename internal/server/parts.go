@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/api"
+	"github.com/gatehouse-auth/gatehouse/internal/broadcast"
 	"github.com/gatehouse-auth/gatehouse/internal/dial"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
@@ -47,6 +48,8 @@ type Config struct {
 	Outgoing dial.Config
 	// Home answers what no endpoint does; nil: 404.
 	Home http.Handler
+	// FeedAccess says who may read the revocation feed; zero: everybody (C19).
+	FeedAccess api.FeedAccess
 	// Branding of the pages; its Host, Now and Logger are filled in.
 	Branding page.Config
 }
@@ -61,6 +64,7 @@ type Parts struct {
 	Sessions  *login.Sessions
 	Tokens    *token.Service
 	Pages     *page.Pages
+	Feed      *broadcast.Hub // runs in Run
 	Handler   http.Handler
 	throttle  *throttle.Throttle
 	outgoing  *http.Client
@@ -132,6 +136,11 @@ func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
+	p.Feed, err = broadcast.New(broadcast.Config{Issuer: c.Issuer, Keys: p.Keys, Now: c.Now, Logger: c.Logger,
+		Follow: func() broadcast.Tail { return p.Store.TailRevocations(0) }})
+	if err != nil {
+		return err
+	}
 	return p.routes(c)
 }
 
@@ -145,7 +154,7 @@ func issuerWords(issuer string) []string {
 }
 
 func (p *Parts) routes(c Config) error {
-	mux, err := api.Routes(api.Config{Issuer: c.Issuer, Tokens: p.Tokens, Logins: p.Logins, Keys: p.Keys, Records: p.Store, Logger: c.Logger, Locales: page.Languages})
+	mux, err := api.Routes(api.Config{Issuer: c.Issuer, Tokens: p.Tokens, Logins: p.Logins, Keys: p.Keys, Records: p.Store, Feed: p.Feed, FeedAccess: c.FeedAccess, Logger: c.Logger, Locales: page.Languages})
 	if err != nil {
 		return err
 	}

@@ -55,6 +55,7 @@ func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
 	for _, d := range p.duties() {
 		background.Go(func() { p.serveDuty(ctx, d) })
 	}
+	background.Go(func() { p.Feed.Run(ctx) })
 	return Serve(ctx, p.Handler, p.logger, listeners...)
 }
 
