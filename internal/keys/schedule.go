@@ -183,6 +183,11 @@ func (s *Service) fresh() bool {
 	return age < int64(staleAfter) && age > -int64(staleAfter)
 }
 
+// Age is since when the keys were confirmed to be those of the store.
+func (s *Service) Age() time.Duration {
+	return time.Duration(s.local().UnixNano() - s.confirmed.Load())
+}
+
 // reread reads the keys for the sake of one that an artefact names and nobody
 // here knows: another node may have made it a moment ago. Strangers can name any
 // key, so this happens once in askAgain.

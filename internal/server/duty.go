@@ -28,6 +28,7 @@ const (
 	dutyClean  = "clean"
 	dutyKeys   = "keys"
 	dutyLogout = "logout"
+	dutyCanary = "canary"
 )
 
 // duty is work that one process does at a time.

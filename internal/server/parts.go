@@ -50,6 +50,9 @@ type Config struct {
 	Home http.Handler
 	// FeedAccess says who may read the revocation feed; zero: everybody (C19).
 	FeedAccess api.FeedAccess
+	// Canary measures every minute how long a revocation takes to reach a verifier
+	// that follows the feed at the issuer's address.
+	Canary bool
 	// Branding of the pages; its Host, Now and Logger are filled in.
 	Branding page.Config
 }
@@ -75,6 +78,9 @@ type Parts struct {
 
 	rotateEvery time.Duration
 	node        string // the name of this process in leases
+	passwords   *login.Passwords
+	canary      canary
+	sings       bool
 }
 
 // Assemble opens the store and the keys and introduces the services.
@@ -91,7 +97,7 @@ func Assemble(ctx context.Context, c Config) (*Parts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery), node: newNode()}
+	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery), node: newNode(), sings: c.Canary && c.FeedAccess != api.FeedPrivate}
 	if err := p.assemble(ctx, c); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -109,15 +115,15 @@ func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	passwords := login.NewPasswordsWith(login.PasswordConfig{
+	p.passwords = login.NewPasswordsWith(login.PasswordConfig{
 		Blocklist: func() (*login.Blocklist, error) { return c.Blocklist, nil }, Words: issuerWords(c.Issuer),
 	})
-	p.Directory, err = directory.New(directory.Config{APIs: p.Store, Roles: p.Store, Users: p.Store, Clients: p.Store, Logins: p.Store, Passwords: passwords, Now: c.Now})
+	p.Directory, err = directory.New(directory.Config{APIs: p.Store, Roles: p.Store, Users: p.Store, Clients: p.Store, Logins: p.Store, Passwords: p.passwords, Now: c.Now})
 	if err != nil {
 		return err
 	}
 	p.Setup = directory.NewSetup(p.Directory, p.Store)
-	p.Logins, err = login.New(login.Config{Users: p.Store, Changes: p.Store, Passwords: passwords, Throttle: p.throttle, Now: c.Now})
+	p.Logins, err = login.New(login.Config{Users: p.Store, Changes: p.Store, Passwords: p.passwords, Throttle: p.throttle, Now: c.Now})
 	if err != nil {
 		return err
 	}
@@ -154,7 +160,7 @@ func issuerWords(issuer string) []string {
 }
 
 func (p *Parts) routes(c Config) error {
-	mux, err := api.Routes(api.Config{Issuer: c.Issuer, Tokens: p.Tokens, Logins: p.Logins, Keys: p.Keys, Records: p.Store, Feed: p.Feed, FeedAccess: c.FeedAccess, Logger: c.Logger, Locales: page.Languages})
+	mux, err := api.Routes(api.Config{Issuer: c.Issuer, Tokens: p.Tokens, Logins: p.Logins, Keys: p.Keys, Records: p.Store, Feed: p.Feed, Troubles: p, FeedAccess: c.FeedAccess, Logger: c.Logger, Locales: page.Languages})
 	if err != nil {
 		return err
 	}

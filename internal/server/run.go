@@ -56,6 +56,12 @@ func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
 		background.Go(func() { p.serveDuty(ctx, d) })
 	}
 	background.Go(func() { p.Feed.Run(ctx) })
+	background.Go(func() {
+		<-ctx.Done()
+		if err := p.canary.close(); err != nil {
+			p.logger.Error("canary not ended", "cause", err)
+		}
+	})
 	return Serve(ctx, p.Handler, p.logger, listeners...)
 }
 
@@ -213,6 +219,7 @@ func (p *Parts) look(ctx context.Context, seen *watched) error {
 			}
 			seen.keys = false
 		}
+		p.hearCanary(changes)
 		if err := p.hearPressure(ctx, changes); err != nil {
 			return err
 		}
@@ -226,11 +233,15 @@ func (p *Parts) look(ctx context.Context, seen *watched) error {
 // duties are what one process of all does: keys rotate, what ended is marked and
 // expired rows go, clients hear of logouts.
 func (p *Parts) duties() []duty {
-	return []duty{
+	all := []duty{
 		{name: dutyKeys, every: tendEvery, work: func(ctx context.Context) error { return p.Keys.Tend(ctx, p.rotateEvery) }},
 		{name: dutyClean, every: tendEvery, work: p.clean},
 		{name: dutyLogout, every: deliverEvery, idle: p.noLogouts, work: p.deliverDue},
 	}
+	if p.sings {
+		all = append(all, duty{name: dutyCanary, every: canaryEvery, work: p.sing})
+	}
+	return all
 }
 
 // clean marks what decisions over many ended, and removes what nobody can need
