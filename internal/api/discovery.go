@@ -53,6 +53,12 @@ func (h handler) healthz(w http.ResponseWriter, _ *http.Request) error {
 	return respond.JSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
+// readiness is the answer of a server that can issue.
+type readiness struct {
+	Status  string   `json:"status"`
+	Trouble []string `json:"trouble,omitempty"`
+}
+
 func (h handler) readyz(w http.ResponseWriter, r *http.Request) error {
 	if err := h.records.Ping(r.Context()); err != nil {
 		return oauth.Refuse(oauth.CodeTemporarilyUnavailable, "The database cannot be read or written. The log says why.").Because(err)
@@ -60,5 +66,9 @@ func (h handler) readyz(w http.ResponseWriter, r *http.Request) error {
 	if err := h.keys.Ready(r.Context()); err != nil {
 		return oauth.Refuse(oauth.CodeTemporarilyUnavailable, "The signing keys cannot be used. The log says why.").Because(err)
 	}
-	return respond.JSON(w, http.StatusOK, map[string]string{"status": "ready"})
+	answer := readiness{Status: "ready"}
+	if h.trouble != nil {
+		answer.Trouble = h.trouble.Troubles()
+	}
+	return respond.JSON(w, http.StatusOK, answer)
 }

@@ -43,7 +43,12 @@ type Config struct {
 	// FeedAccess says who may read the revocation feed; zero: everybody (C19).
 	FeedAccess FeedAccess
 	feed       feedTimes // tests make them short
+	// Troubles are mentioned by /readyz; nil: none.
+	Troubles troubles
 }
+
+// troubles are what somebody should know of a server that is ready all the same.
+type troubles interface{ Troubles() []string }
 
 type handler struct {
 	issuer  string
@@ -53,6 +58,7 @@ type handler struct {
 	records records
 	feed    feedDoor
 	locales []string
+	trouble troubles
 }
 
 // Routes returns the machine endpoints. Patterns carry no method: respond.Method
@@ -61,7 +67,7 @@ func Routes(c Config) (*http.ServeMux, error) {
 	if c.Issuer == "" || c.Tokens == nil || c.Logins == nil || c.Keys == nil || c.Records == nil || c.Feed == nil || c.Logger == nil {
 		return nil, errors.New("api: Issuer, Tokens, Logins, Keys, Records, Feed and Logger are required")
 	}
-	h := handler{issuer: c.Issuer, tokens: c.Tokens, logins: c.Logins, keys: c.Keys, records: c.Records, feed: newFeedDoor(c), locales: c.Locales}
+	h := handler{issuer: c.Issuer, tokens: c.Tokens, logins: c.Logins, keys: c.Keys, records: c.Records, feed: newFeedDoor(c), locales: c.Locales, trouble: c.Troubles}
 	mux := http.NewServeMux()
 	for _, route := range []struct {
 		path, method string

@@ -87,6 +87,7 @@ func (a *app) serve(c *cobra.Command) error {
 		Issuer: settings.Issuer, Dir: records.Dir, Database: records.Database, DatabasePassword: records.DatabasePassword, Connections: records.Connections, KEKs: keks, Proxies: proxies(settings), Logger: logger, Blocklist: blocklist,
 		PublishAhead: keys.DefaultPublishAhead, RotateEvery: time.Duration(settings.Keys.RotateEvery),
 		FeedAccess: feedAccess(settings),
+		Canary:     settings.Canary != "off",
 		Outgoing:   dial.Config{Ports: settings.Outgoing.Ports, Networks: settings.Outgoing.Prefixes()},
 		Branding:   page.Config{Product: settings.Branding.Product, LogoFile: settings.Branding.Logo, Accent: settings.Branding.Accent, Templates: settings.Branding.Templates},
 	})
@@ -99,7 +100,27 @@ func (a *app) serve(c *cobra.Command) error {
 		return err
 	}
 	logger.Info("ready", "issuer", settings.Issuer, "listen", listener.Addr().String())
-	return parts.Run(c.Context(), listener)
+	return run(c.Context(), settings, parts, listener)
+}
+
+// run serves until the context ends, and the metrics beside it.
+func run(ctx context.Context, settings config.Config, parts *server.Parts, listener net.Listener) error {
+	if settings.Metrics.Listen == "" {
+		return parts.Run(ctx, listener)
+	}
+	metrics, err := net.Listen("tcp", settings.Metrics.Listen)
+	if err != nil {
+		return errors.Join(fmt.Errorf("%w. Choose another address with metrics.listen in the configuration", err), listener.Close())
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() {
+		defer cancel() // a server whose metrics ended ends too: nobody would notice
+		ended <- parts.ServeMetrics(ctx, metrics)
+	}()
+	err = parts.Run(ctx, listener)
+	cancel()
+	return errors.Join(err, <-ended)
 }
 
 // leftBehind refuses to begin a new installation on PostgreSQL where the data

@@ -99,6 +99,17 @@ func (l Line) Planned(now, before time.Time) bool {
 	})
 }
 
+// Coming is the key that is planned to take over next after now.
+func (l Line) Coming(now time.Time) (Key, bool) {
+	var coming Key
+	for _, k := range l {
+		if k.RemovedAt.IsZero() && k.ActivateAt.After(now) && (coming.ID == "" || coming.later(k)) {
+			coming = k
+		}
+	}
+	return coming, coming.ID != ""
+}
+
 // State tells what k may do at now. A superseded key stays published for
 // overlap after its successor took over, the longest life of what it signed.
 func (l Line) State(k Key, now time.Time, overlap time.Duration) KeyState {
@@ -137,8 +148,9 @@ func (k Key) tookOver(now time.Time) bool {
 
 // KeyRotation is one step in the life of a line, done in one transaction.
 type KeyRotation struct {
-	Activate   KeyID     // a pending key, or "" for none
+	Activate   KeyID     // a pending or planned key, or "" for none
 	ActivateAt time.Time // when it takes over
+	PlannedAt  time.Time // of a planned key: when it was to take over so far
 	Remove     KeyID     // emergency retire, or "" for none; writes a revocation of kind key
 	Add        *Key      // the next pending key
 }

@@ -190,13 +190,15 @@ func TestANodeWhoseClockWentBackDoesNotSignWithARetiredKey(t *testing.T) {
 func TestANodeThatCannotConfirmItsKeysDoesNotSign(t *testing.T) {
 	r := newRing(t, 0)
 	r.signs()
+	if err := r.Confirm(ctx); err != nil {
+		t.Fatal(err)
+	}
 	if err := r.db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r.Confirm()
-	r.clock.Advance(5 * time.Second)
+	r.clock.Advance(2 * time.Second)
 	if _, err := r.Signer(ctx, "ES256"); err != nil {
-		t.Errorf("confirmed 5 seconds ago: %v", err)
+		t.Errorf("confirmed 2 seconds ago: %v", err)
 	}
 	r.clock.Advance(time.Minute)
 	if s, err := r.Signer(ctx, "ES256"); err == nil {

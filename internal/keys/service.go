@@ -17,6 +17,8 @@ import (
 
 // records is where keys are kept; *store.DB satisfies it.
 type records interface {
+	// Now is the store's clock, the one that all nodes share (C26).
+	Clock(ctx context.Context) (time.Time, error)
 	Keys(ctx context.Context) ([]iam.Key, error)
 	AddKeys(ctx context.Context, keys []iam.Key, events ...iam.Event) error
 	RotateKey(ctx context.Context, rotation iam.KeyRotation, events ...iam.Event) error
@@ -31,8 +33,10 @@ type Config struct {
 	// PublishAhead is how long a key is published before a planned rotation
 	// lets it sign; 0 activates at once (`gatehouse dev`).
 	PublishAhead time.Duration
-	Now          func() time.Time
-	Logger       *slog.Logger
+	// Now is the clock of this node, nil the real one. It only measures how much
+	// time has passed since the store said what time it is.
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // Service holds the opened keys in memory and is safe for concurrent use.
@@ -40,11 +44,24 @@ type Service struct {
 	records      records
 	kek          keyring
 	publishAhead time.Duration
-	now          func() time.Time
+	local        func() time.Time
 	logger       *slog.Logger
 	create       sync.Mutex // one goroutine creates a line; readers never wait
 	snapshot     atomic.Pointer[snapshot]
-	confirmed    atomic.Int64 // when the snapshot was last known to be current, Unix nanoseconds
+	anchor       atomic.Pointer[anchor]
+	confirmed    atomic.Int64 // when the snapshot was last known to be current, Unix nanoseconds of the local clock
+	failed       atomic.Pointer[failure]
+}
+
+// anchor is what the store's clock said, and the local one at the same moment.
+type anchor struct{ store, local time.Time }
+
+// now is the time by the store's clock. What has passed since the store said it
+// is measured by the monotonic clock: a wall clock that is wrong on one node, or
+// jumps, brings no key forward there.
+func (s *Service) now() time.Time {
+	a := s.anchor.Load()
+	return a.store.Add(s.local().Sub(a.local))
 }
 
 // snapshot is immutable. It is replaced whole, so that a reader never sees half
@@ -81,10 +98,10 @@ func Open(ctx context.Context, config Config) (*Service, error) {
 	}
 	s := &Service{
 		records: config.Records, kek: config.KEKs, publishAhead: config.PublishAhead,
-		now: config.Now, logger: config.Logger,
+		local: config.Now, logger: config.Logger,
 	}
-	if s.now == nil {
-		s.now = time.Now
+	if s.local == nil {
+		s.local = time.Now
 	}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
@@ -105,7 +122,11 @@ func Open(ctx context.Context, config Config) (*Service, error) {
 
 // Reload reads the keys again, after another process changed them (C28).
 func (s *Service) Reload(ctx context.Context) error {
-	began := s.now()
+	began := s.local()
+	now, err := s.records.Clock(ctx)
+	if err != nil {
+		return fmt.Errorf("read the clock: %w", err)
+	}
 	stored, err := s.records.Keys(ctx)
 	if err != nil {
 		return fmt.Errorf("read keys: %w", err)
@@ -119,6 +140,7 @@ func (s *Service) Reload(ctx context.Context) error {
 			}
 		}
 	}
+	s.anchor.Store(&anchor{store: now, local: began})
 	s.snapshot.Store(next)
 	s.confirmed.Store(began.UnixNano())
 	return nil

@@ -29,7 +29,7 @@ func (s *Service) FeedSigner(ctx context.Context) (jose.Signer, error) {
 
 func (s *Service) signer(ctx context.Context, purpose iam.Purpose, algorithm string) (jose.Signer, error) {
 	if err := s.refresh(ctx); err != nil {
-		return jose.Signer{}, fmt.Errorf("%w: %w", iam.ErrUnavailable, err)
+		return jose.Signer{}, err
 	}
 	if err := s.ensure(ctx, purpose, algorithm); err != nil {
 		return jose.Signer{}, err
@@ -123,6 +123,9 @@ func (s *Service) OpenForm(kind string, id iam.KeyID, sealed []byte) ([]byte, er
 }
 
 func (s *Service) seal(purpose iam.Purpose, plaintext []byte, kind string) (iam.KeyID, []byte, error) {
+	if err := s.current(); err != nil {
+		return "", nil, err
+	}
 	snap := s.snapshot.Load()
 	active, ok := iam.LineOf(snap.keys, purpose, sealAlgorithm).Active(s.now())
 	if !ok {
@@ -161,6 +164,9 @@ func codeAEAD(secret []byte) (cipher.AEAD, error) {
 
 // RefreshKey is the id of the key that makes the mac of new refresh tokens.
 func (s *Service) RefreshKey() (iam.KeyID, error) {
+	if err := s.current(); err != nil {
+		return "", err
+	}
 	active, ok := s.line(iam.RefreshKeys, macAlgorithm).Active(s.now())
 	if !ok {
 		return "", ErrUnusable
@@ -180,7 +186,14 @@ func (s *Service) RefreshMAC(id iam.KeyID, message string) ([]byte, error) {
 }
 
 // secret returns a symmetric key of that purpose which may still be used.
+// iam.ErrUnavailable: nobody can say now; ErrUnusable: it may not.
 func (s *Service) secret(purpose iam.Purpose, id iam.KeyID) ([]byte, error) {
+	if err := s.current(); err != nil {
+		return nil, err
+	}
+	if !s.snapshot.Load().knows(id) && !s.reread() {
+		return nil, ErrUnusable
+	}
 	snap, now := s.snapshot.Load(), s.now()
 	for _, k := range snap.keys {
 		if k.ID == id && k.Purpose == purpose && stateOf(snap.keys, k, now) != iam.Removed {
@@ -188,4 +201,8 @@ func (s *Service) secret(purpose iam.Purpose, id iam.KeyID) ([]byte, error) {
 		}
 	}
 	return nil, ErrUnusable
+}
+
+func (n *snapshot) knows(id iam.KeyID) bool {
+	return slices.ContainsFunc(n.keys, func(k iam.Key) bool { return k.ID == id })
 }

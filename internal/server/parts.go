@@ -50,6 +50,9 @@ type Config struct {
 	Home http.Handler
 	// FeedAccess says who may read the revocation feed; zero: everybody (C19).
 	FeedAccess api.FeedAccess
+	// Canary measures every minute how long a revocation takes to reach a verifier
+	// that follows the feed at the issuer's address.
+	Canary bool
 	// Branding of the pages; its Host, Now and Logger are filled in.
 	Branding page.Config
 }
@@ -74,6 +77,10 @@ type Parts struct {
 	logger    *slog.Logger
 
 	rotateEvery time.Duration
+	node        string // the name of this process in leases
+	passwords   *login.Passwords
+	canary      canary
+	sings       bool
 }
 
 // clockTolerance is how far this machine's clock may be from the database's
@@ -100,7 +107,7 @@ func Assemble(ctx context.Context, c Config) (*Parts, error) {
 		}
 		c.Now = db.Now
 	}
-	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, throttle: throttle.New(throttle.Config{Now: c.Now}), outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery)}
+	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery), node: newNode(), sings: c.Canary && c.FeedAccess != api.FeedPrivate}
 	if err := p.assemble(ctx, c); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -111,19 +118,22 @@ func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 	if err := p.Store.Bind(ctx, c.Issuer); err != nil {
 		return err
 	}
+	if p.throttle, err = p.newThrottle(ctx, c.Now); err != nil {
+		return err
+	}
 	p.Keys, err = keys.Open(ctx, keys.Config{Records: p.Store, KEKs: c.KEKs, PublishAhead: c.PublishAhead, Now: c.Now, Logger: c.Logger})
 	if err != nil {
 		return err
 	}
-	passwords := login.NewPasswordsWith(login.PasswordConfig{
+	p.passwords = login.NewPasswordsWith(login.PasswordConfig{
 		Blocklist: func() (*login.Blocklist, error) { return c.Blocklist, nil }, Words: issuerWords(c.Issuer),
 	})
-	p.Directory, err = directory.New(directory.Config{APIs: p.Store, Roles: p.Store, Users: p.Store, Clients: p.Store, Passwords: passwords, Now: c.Now})
+	p.Directory, err = directory.New(directory.Config{APIs: p.Store, Roles: p.Store, Users: p.Store, Clients: p.Store, Logins: p.Store, Passwords: p.passwords, Now: c.Now})
 	if err != nil {
 		return err
 	}
 	p.Setup = directory.NewSetup(p.Directory, p.Store)
-	p.Logins, err = login.New(login.Config{Users: p.Store, Changes: p.Store, Passwords: passwords, Throttle: p.throttle, Now: c.Now})
+	p.Logins, err = login.New(login.Config{Users: p.Store, Changes: p.Store, Passwords: p.passwords, Throttle: p.throttle, Now: c.Now})
 	if err != nil {
 		return err
 	}
@@ -160,7 +170,7 @@ func issuerWords(issuer string) []string {
 }
 
 func (p *Parts) routes(c Config) error {
-	mux, err := api.Routes(api.Config{Issuer: c.Issuer, Tokens: p.Tokens, Logins: p.Logins, Keys: p.Keys, Records: p.Store, Feed: p.Feed, FeedAccess: c.FeedAccess, Logger: c.Logger, Locales: page.Languages})
+	mux, err := api.Routes(api.Config{Issuer: c.Issuer, Tokens: p.Tokens, Logins: p.Logins, Keys: p.Keys, Records: p.Store, Feed: p.Feed, Troubles: p, FeedAccess: c.FeedAccess, Logger: c.Logger, Locales: page.Languages})
 	if err != nil {
 		return err
 	}

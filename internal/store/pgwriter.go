@@ -57,6 +57,7 @@ func (w *pgWriter) perform(ctx context.Context, event *iam.Event, again bool, ru
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	run = fenced(ctx, run)
 	deadline := time.Now().Add(pgPatience)
 	var races, reconnects int
 	retried := false
