@@ -44,13 +44,18 @@ type admission struct {
 	path     string // as received
 	query    string
 	mark     bool // there was a "?"
-	identity http.Header
+	identity []header
 	forward  struct{ authorization, cookie bool }
 	expires  time.Time // of the token; zero: there is none
 	client   string    // address
 	proto    string
 	cors     bool
 	metadata string
+
+	// Of a request under way: see running.
+	end           context.CancelCauseFunc
+	at            int
+	before, after *admission
 }
 
 type admissionKey struct{}
@@ -94,8 +99,7 @@ func (g *Gateway) admit(ctx context.Context, r *rules, q asked) (*admission, *re
 			g.logger.Error("identity not signed", "cause", err, "request_id", q.id)
 			return nil, &refusal{status: http.StatusInternalServerError, code: "server_error", sentence: "Something went wrong on our side."}
 		}
-		a.identity = caller.identity.Clone()
-		a.identity[IdentityHeader] = []string{signed}
+		a.identity = append(slices.Clone(caller.identity), header{IdentityHeader, []string{signed}})
 	}
 	return a, nil
 }

@@ -223,8 +223,6 @@ type streams struct {
 	open map[visit.Key]map[*context.CancelCauseFunc]struct{}
 }
 
-var errSessionEnded = errors.New("the session has ended")
-
 // begin registers a request; the function that it returns says that it is over.
 func (s *streams) begin(ctx context.Context, key visit.Key) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/guard"
 )
 
 // defaultTimeout is how long the upstream may think before it answers.
@@ -60,6 +62,9 @@ type Gateway struct {
 	now       func() time.Time
 	decisions *decisionLog
 	bff       *bff // nil: none
+	running   running
+	closed    chan struct{}
+	tending   sync.WaitGroup
 
 	reload sync.Mutex
 	rules  atomic.Pointer[rules]
@@ -74,7 +79,7 @@ func New(c Config) (*Gateway, error) {
 	if c.Timeout == 0 {
 		c.Timeout = defaultTimeout
 	}
-	g := &Gateway{config: c, logger: c.Logger, now: c.now}
+	g := &Gateway{config: c, logger: c.Logger, now: c.now, closed: make(chan struct{})}
 	if err := g.Reload(); err != nil {
 		return nil, err
 	}
@@ -89,11 +94,14 @@ func New(c Config) (*Gateway, error) {
 		g.config.BFF = &settled
 	}
 	g.decisions = newDecisionLog(c.Decisions, c.Logger)
+	g.tending.Go(g.tend)
 	return g, nil
 }
 
 // Close ends the background work.
 func (g *Gateway) Close() error {
+	close(g.closed)
+	g.tending.Wait()
 	g.decisions.close()
 	return errors.Join(g.rules.Load().guard.Close(), g.bff.close())
 }
@@ -118,10 +126,30 @@ func (g *Gateway) Reload() error {
 	}
 	g.rules.Store(made)
 	if old != nil && old.guard != made.guard {
-		// Requests that began with the old policy may still verify with it.
-		time.AfterFunc(time.Minute, func() { old.guard.Close() })
+		g.tending.Go(func() { g.leave(old.guard) })
 	}
 	return nil
+}
+
+// leaveAfter is how long a guard that a new policy replaced is kept at least:
+// requests that began with the old policy may still verify with it.
+const leaveAfter = time.Minute
+
+// leave closes a guard when no request that it admitted is under way any more.
+func (g *Gateway) leave(old *guard.Guard) {
+	defer old.Close()
+	tick := time.NewTicker(leaveAfter)
+	defer tick.Stop()
+	for {
+		select {
+		case <-g.closed:
+			return
+		case <-tick.C:
+			if !g.running.uses(old) {
+				return
+			}
+		}
+	}
 }
 
 // watchEvery is how often the policy's file is looked at.

@@ -34,9 +34,8 @@ func (g *Gateway) proxy(w http.ResponseWriter, r *http.Request, rules *rules, id
 	a.client, a.proto = origin(r, rules, trusted)
 	ctx := context.WithValue(r.Context(), admissionKey{}, a)
 	if !a.expires.IsZero() { // whatever still runs then, ends
-		var end context.CancelFunc
-		ctx, end = context.WithDeadlineCause(ctx, a.expires.Add(leeway), errTokenEnded)
-		defer end()
+		ctx = g.running.add(ctx, a)
+		defer g.running.remove(a)
 	}
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = http.MaxBytesReader(w, patient(w, r), rules.body)

@@ -38,6 +38,7 @@ type rules struct {
 	proxy           *httputil.ReverseProxy
 	trusted         []netip.Prefix
 	headers         []policy.Header
+	claims          []string        // that routes compare with requests
 	identity        *Identity       // nil: no signed identity
 	identityHeaders []string        // canonical names of all that the gateway may set
 	identityNames   map[string]bool // the same, for looking up
@@ -70,7 +71,7 @@ func (g *Gateway) compile(text []byte, name string, old *rules) (*rules, error) 
 	if err != nil {
 		return nil, err
 	}
-	r := &rules{policy: p, headers: p.IdentityHeaders(), body: p.Limits().Body, algorithms: map[string][]string{}, seen: newMemory(rememberTokens)}
+	r := &rules{policy: p, headers: p.IdentityHeaders(), claims: p.Claims(), body: p.Limits().Body, algorithms: map[string][]string{}, seen: newMemory(rememberTokens)}
 	if r.body == 0 {
 		r.body = defaultBody
 	}
