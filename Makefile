@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 FUZZTIME ?= 10m
+# The packages whose tests run on either database.
+ON_POSTGRES := ./internal/pgtest ./internal/store/... ./internal/keys ./internal/token ./internal/login ./internal/directory ./internal/api ./internal/web ./internal/server
 MODULES := . guard/guardgrpc e2e e2e/openid e2e/vectors e2e/targets bench interop
 
 .PHONY: help
@@ -43,14 +45,29 @@ browser: ## install what the browser tests need: Chromium (as root on Debian) an
 proxies: ## install the proxies that forward-auth is tested with (as root on Debian): nginx, HAProxy and Caddy
 	@for p in nginx haproxy caddy; do command -v $$p >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$p >/dev/null; } || echo "NOT RUN: no $$p, its forward-auth tests are skipped"; done
 
+# The packages' own services must not run: they would take ports 5432 and 6432.
+# A policy that refuses to start them stands for as long as the installation.
+.PHONY: databases
+databases: ## install what the tests on PostgreSQL need (as root on Debian): PostgreSQL and PgBouncer
+	@{ ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null; } && { command -v pgbouncer || ls /usr/sbin/pgbouncer; } >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { \
+		policy=/usr/sbin/policy-rc.d; [ -e $$policy ] || { printf '#!/bin/sh\nexit 101\n' >$$policy && chmod 755 $$policy && trap "rm -f $$policy" EXIT; }; \
+		apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql pgbouncer >/dev/null; }; } || echo "NOT RUN: no PostgreSQL or no PgBouncer, the tests on them are skipped"
+
+.PHONY: postgres
+postgres: databases ## the tests that have a choice of database, on PostgreSQL
+	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null; then \
+		GATEHOUSE_TEST_DATABASE=postgres go test $(ON_POSTGRES); \
+	else echo "NOT RUN: the tests on PostgreSQL"; fi
+
 .PHONY: pictures
 pictures: browser ## pictures of pages for docs/images
 	cd e2e && go test -count=1 -run TestPicturesForTheDocumentation .
 	@mkdir -p docs/images && for file in e2e/artefacts/docs-*.png; do cp "$$file" "docs/images/$$(basename "$$file" | sed s/^docs-//)"; done
 
 .PHONY: test
-test: lint browser proxies ## everything that CI runs (under 25 minutes)
+test: lint browser proxies databases ## everything that CI runs (under 25 minutes)
 	go test -race ./...
+	$(MAKE) --no-print-directory postgres
 	$(MAKE) --no-print-directory fuzz-short
 	cd guard/guardgrpc && go test -race ./...
 	cd e2e/vectors && go test ./...

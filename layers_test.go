@@ -69,7 +69,7 @@ var forbiddenInGround = []string{"net/http", "database/sql", "os", "log", "io/fs
 
 // beyond are folders with modules of their own, and test suites that other
 // packages' tests run.
-var beyond = []string{"e2e", "bench", "tools", "interop", "guard/guardgrpc", "internal/store/storetest"}
+var beyond = []string{"e2e", "bench", "tools", "interop", "guard/guardgrpc", "internal/store/storetest", "internal/pgtest"}
 
 func TestLayers(t *testing.T) {
 	imports := productImports(t)

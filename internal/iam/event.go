@@ -53,5 +53,6 @@ const (
 	EventKeyErased       = "key.erased"
 	EventKEKRotated      = "kek.rotated"
 	EventRoleTaken       = "role.taken" // from a batch of many holders, before the role is deleted
+	EventTimelineBegan   = "database.timeline_began" // PostgreSQL failed over or was restored
 	// Directory events are noun + "." + act: user.created, role.edited, client.disabled, api.deleted …
 )

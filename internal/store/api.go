@@ -20,7 +20,7 @@ func scanAPI(row interface{ Scan(...any) error }) (iam.API, error) {
 func (db *DB) CreateAPI(ctx context.Context, a iam.API, events ...iam.Event) error {
 	return db.change(ctx, "api", a.Name, events, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO apis (`+apiColumns+`) VALUES ($1, $2, $3, $4, $5, $6, 1, $7)`,
-			a.Name, a.Audience, text(a.Scopes), text(a.Claims), a.Algorithm, a.Disabled, micros(db.now()))
+			a.Name, a.Audience, text(a.Scopes), text(a.Claims), a.Algorithm, a.Disabled, micros(tx.now()))
 		return err
 	})
 }
@@ -79,10 +79,10 @@ func (db *DB) change(ctx context.Context, kind, subject string, events []iam.Eve
 		if err := run(ctx, tx); err != nil {
 			return err
 		}
-		if err := changed(ctx, tx, db.now(), kind, subject); err != nil {
+		if err := changed(ctx, tx, tx.now(), kind, subject); err != nil {
 			return err
 		}
-		return record(ctx, tx, db.now(), events)
+		return record(ctx, tx, tx.now(), events)
 	})
 	// Also after an error: a commit whose outcome is unknown may have happened.
 	for _, heard := range db.onChange {

@@ -67,7 +67,7 @@ func (db *DB) Clean(ctx context.Context, batch int) (int64, error) {
 
 func (db *DB) cleanBatch(ctx context.Context, o obsolete, batch int) (n int64, err error) {
 	err = db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		result, err := tx.ExecContext(ctx, o.statement, micros(db.now().Add(-o.keep)), batch)
+		result, err := tx.ExecContext(ctx, o.statement, micros(tx.now().Add(-o.keep)), batch)
 		if err != nil {
 			return err
 		}

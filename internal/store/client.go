@@ -35,7 +35,7 @@ func (db *DB) CreateClient(ctx context.Context, c iam.Client, events ...iam.Even
 		_, err := tx.ExecContext(ctx, `INSERT INTO clients (`+clientColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
 			COALESCE((SELECT MAX(min_epoch) FROM revocation WHERE kind = $19 AND subject = $1), 1), $12, 1, $13, $14, $15, $16, $17, $18, $20, $21, $22, $23, $24)`,
 			c.ID, c.Name, c.Type, c.FirstParty, text(c.GrantTypes), text(c.RedirectURIs), text(c.Scopes), text(c.DefaultScopes), c.Challenge,
-			text(c.ReaderOf), hex.EncodeToString(c.SecretHash), c.Disabled, micros(db.now()),
+			text(c.ReaderOf), hex.EncodeToString(c.SecretHash), c.Disabled, micros(tx.now()),
 			c.AuthMethod(), keySetText(c.Keys), c.KeysURI, hex.EncodeToString(c.OldSecretHash), micros(c.OldSecretEnds), iam.RevokeClient,
 			text(c.PostLogoutRedirectURIs), c.BackchannelLogoutURI, c.IDTokenAlgorithm, c.RequirePAR, handoffText(c.Handoff))
 		if err != nil {
@@ -108,14 +108,14 @@ func (db *DB) UpdateClient(ctx context.Context, c iam.Client, ending iam.Ending,
 		if err := writeClientLists(ctx, tx, c); err != nil {
 			return err
 		}
-		return endClient(ctx, tx, db.now(), c.ID, ending)
+		return endClient(ctx, tx, tx.now(), c.ID, ending)
 	})
 }
 
 // DeleteClient ends everything of a client and removes the row.
 func (db *DB) DeleteClient(ctx context.Context, id iam.ClientID, events ...iam.Event) error {
 	return db.change(ctx, "client", string(id), events, func(ctx context.Context, tx *txn) error {
-		if err := endClient(ctx, tx, db.now(), id, iam.EndEverything); err != nil {
+		if err := endClient(ctx, tx, tx.now(), id, iam.EndEverything); err != nil {
 			return err
 		}
 		ok, err := one(tx.ExecContext(ctx, `DELETE FROM clients WHERE id = $1`, id))

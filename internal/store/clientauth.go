@@ -92,7 +92,7 @@ func (db *DB) readClientLists(ctx context.Context, c *iam.Client) (err error) {
 // OriginKnown tells whether any enabled client allows the origin (C21).
 func (db *DB) OriginKnown(ctx context.Context, origin string) (bool, error) {
 	var n int
-	err := db.reads.QueryRowContext(ctx, `SELECT COUNT(*) FROM client_origins o JOIN clients c ON c.id = o.client_id WHERE o.origin = $1 AND c.disabled = 0`, origin).Scan(&n)
+	err := db.reads.QueryRowContext(ctx, `SELECT COUNT(*) FROM client_origins o JOIN clients c ON c.id = o.client_id WHERE o.origin = $1 AND NOT c.disabled`, origin).Scan(&n)
 	return n > 0, err
 }
 
@@ -106,7 +106,7 @@ func (db *DB) SpendAssertion(ctx context.Context, client iam.ClientID, jti strin
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) (err error) {
 		spent, err = one(tx.ExecContext(ctx, `INSERT INTO spent (id, grant_id, drop_after) SELECT CAST($1 AS TEXT), '', CAST($2 AS BIGINT)
 			WHERE CAST($3 AS BIGINT) > $4 ON CONFLICT (id) DO NOTHING`,
-			"assertion:"+hex.EncodeToString(digest[:]), micros(expires.Add(iam.RevocationLeeway)), micros(expires), micros(db.now())))
+			"assertion:"+hex.EncodeToString(digest[:]), micros(expires.Add(iam.RevocationLeeway)), micros(expires), micros(tx.now())))
 		return err
 	})
 	return spent, err
@@ -117,7 +117,7 @@ func (db *DB) SpendAssertion(ctx context.Context, client iam.ClientID, jti strin
 // an older one is still valid. Two at most.
 func (db *DB) RotateSecret(ctx context.Context, id iam.ClientID, hash []byte, overlap time.Duration, events ...iam.Event) error {
 	return db.change(ctx, "client", string(id), events, func(ctx context.Context, tx *txn) error {
-		now := db.now()
+		now := tx.now()
 		ok, err := one(tx.ExecContext(ctx, `UPDATE clients SET old_secret_hash = secret_hash, old_secret_ends = $1, secret_hash = $2, version = version + 1
 			WHERE id = $3 AND auth_method = $4 AND (old_secret_ends IS NULL OR old_secret_ends <= $5)`,
 			micros(now.Add(overlap)), hex.EncodeToString(hash), id, iam.AuthSecret, micros(now)))
@@ -130,6 +130,6 @@ func (db *DB) RotateSecret(ctx context.Context, id iam.ClientID, hash []byte, ov
 func (db *DB) OldSecretLives(ctx context.Context, id iam.ClientID, hash []byte) (bool, error) {
 	var n int
 	err := db.reads.QueryRowContext(ctx, `SELECT COUNT(*) FROM clients WHERE id = $1 AND old_secret_hash = $2 AND old_secret_ends > $3`,
-		id, hex.EncodeToString(hash), micros(db.now())).Scan(&n)
+		id, hex.EncodeToString(hash), fromNow(0)).Scan(&n)
 	return n > 0, err
 }

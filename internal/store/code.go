@@ -44,12 +44,12 @@ func (db *DB) spentBefore(ctx context.Context, tx *txn, r iam.Redemption) (iam.R
 		return iam.Redeemed, nil
 	}
 	event := iam.Event{Kind: iam.EventCodeReplayed, Actor: r.Event.Actor, ClientID: r.Event.ClientID, UserID: r.Event.UserID}
-	_, err := endGrant(ctx, tx, db.now(), owner, "its code was used twice", event)
+	_, err := endGrant(ctx, tx, tx.now(), owner, "its code was used twice", event)
 	return iam.CodeReplayed, err
 }
 
 func (db *DB) makeGrant(ctx context.Context, tx *txn, r iam.Redemption) error {
-	now := db.now()
+	now := tx.now()
 	if !now.Before(r.CodeExpires) {
 		return errRefused
 	}
@@ -80,7 +80,7 @@ func (db *DB) makeGrant(ctx context.Context, tx *txn, r iam.Redemption) error {
 // older one, makes sure that it is still alive, and notes that the client was
 // reached through it.
 func (db *DB) joinSession(ctx context.Context, tx *txn, r iam.Redemption) error {
-	now := micros(db.now())
+	now := micros(tx.now())
 	if r.Session != nil {
 		if err := insertSession(ctx, tx, *r.Session); err != nil {
 			return err

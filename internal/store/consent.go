@@ -38,7 +38,7 @@ func (db *DB) Consents(ctx context.Context, user iam.UserID) ([]iam.Consent, err
 // does not come back with it.
 func (db *DB) GiveConsent(ctx context.Context, user iam.UserID, client iam.ClientID, scopes []string, event iam.Event) error {
 	return db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		now := micros(db.now())
+		now := micros(tx.now())
 		before, err := readConsent(ctx, tx, user, client)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
@@ -54,7 +54,7 @@ func (db *DB) GiveConsent(ctx context.Context, user iam.UserID, client iam.Clien
 		if err != nil {
 			return err
 		}
-		return record(ctx, tx, db.now(), []iam.Event{event})
+		return record(ctx, tx, tx.now(), []iam.Event{event})
 	})
 }
 
@@ -63,7 +63,7 @@ func (db *DB) GiveConsent(ctx context.Context, user iam.UserID, client iam.Clien
 func (db *DB) RevokeConsent(ctx context.Context, user iam.UserID, client iam.ClientID, event iam.Event) (bool, error) {
 	revoked := false
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		now := db.now()
+		now := tx.now()
 		gone, err := one(tx.ExecContext(ctx, `DELETE FROM consents WHERE user_id = $1 AND client_id = $2`, user, client))
 		if err != nil {
 			return err
@@ -97,7 +97,7 @@ func (db *DB) RevokeConsent(ctx context.Context, user iam.UserID, client iam.Cli
 
 // GrantedApps are the clients with a live grant of a user, and when it was last used.
 func (db *DB) GrantedApps(ctx context.Context, user iam.UserID) ([]iam.Grant, error) {
-	now := micros(db.now())
+	now := fromNow(0)
 	rows, err := db.reads.QueryContext(ctx, `SELECT `+grantColumns+` FROM grants
 		WHERE user_id = $1 AND revoked_at IS NULL AND idle_expires > $2 AND expires > $2 ORDER BY client_id, created_at LIMIT 500`, user, now)
 	return collect(rows, err, func(r *sql.Rows) (iam.Grant, error) { return scanGrant(r) })

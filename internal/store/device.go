@@ -20,7 +20,7 @@ func scanDevice(row interface{ Scan(...any) error }) (iam.Device, error) {
 // are waiting; iam.ErrExists: the user code is taken.
 func (db *DB) PutDevice(ctx context.Context, d iam.Device) error {
 	return translate(db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		now := micros(db.now())
+		now := micros(tx.now())
 		kept, err := one(tx.ExecContext(ctx, `INSERT INTO devices (`+deviceColumns+`, grant_id, pause)
 			SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS TEXT), CAST($6 AS TEXT), '', '', NULL, '', '[]', 0, 0, CAST($7 AS BIGINT), CAST($8 AS BIGINT), '', CAST($9 AS BIGINT)
 			WHERE (SELECT COUNT(*) FROM devices WHERE client_id = $3 AND expires > $10) < $11`,
@@ -32,7 +32,7 @@ func (db *DB) PutDevice(ctx context.Context, d iam.Device) error {
 // DeviceByUserCode finds the request that waits under a code.
 func (db *DB) DeviceByUserCode(ctx context.Context, userCode string) (iam.Device, error) {
 	d, err := scanDevice(db.reads.QueryRowContext(ctx, `SELECT `+deviceColumns+` FROM devices WHERE user_code = $1 AND state = $2 AND expires > $3`,
-		userCode, iam.DevicePending, micros(db.now())))
+		userCode, iam.DevicePending, fromNow(0)))
 	return d, translate(err)
 }
 
@@ -41,7 +41,7 @@ func (db *DB) DeviceByUserCode(ctx context.Context, userCode string) (iam.Device
 func (db *DB) DecideDevice(ctx context.Context, d iam.Device, event iam.Event) (bool, error) {
 	decided := false
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) (err error) {
-		now := db.now()
+		now := tx.now()
 		decided, err = one(tx.ExecContext(ctx, `UPDATE devices SET state = $1, user_id = $2, session_id = $3, auth_time = $4, acr = $5, amr = $6, user_epoch = $7, client_epoch = $8
 			WHERE code_hash = $9 AND client_id = $10 AND state = $11 AND expires > $12`,
 			d.State, d.UserID, d.SessionID, micros(d.AuthTime), d.ACR, text(d.AMR), d.UserEpoch, d.ClientEpoch, d.CodeHash, d.ClientID, iam.DevicePending, micros(now)))
@@ -57,7 +57,7 @@ func (db *DB) DecideDevice(ctx context.Context, d iam.Device, event iam.Event) (
 // has passed makes the interval five seconds longer (RFC 8628 §3.5).
 func (db *DB) PollDevice(ctx context.Context, p iam.DevicePoll) (d iam.Device, outcome iam.DeviceOutcome, err error) {
 	err = db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		now := micros(db.now())
+		now := micros(tx.now())
 		d, err = scanDevice(tx.QueryRowContext(ctx, `SELECT `+deviceColumns+` FROM devices WHERE code_hash = $1 AND client_id = $2 AND expires > $3`, p.CodeHash, p.Client, now))
 		if errors.Is(err, sql.ErrNoRows) {
 			outcome = iam.DeviceExpired
@@ -96,7 +96,7 @@ func (db *DB) PollDevice(ctx context.Context, p iam.DevicePoll) (d iam.Device, o
 func (db *DB) RedeemDevice(ctx context.Context, r iam.DeviceRedemption) (iam.RedeemOutcome, error) {
 	outcome := iam.Redeemed
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		now := db.now()
+		now := tx.now()
 		first, err := one(tx.ExecContext(ctx, `UPDATE devices SET state = $1, grant_id = $2 WHERE code_hash = $3 AND client_id = $4 AND state = $5 AND expires > $6`,
 			iam.DeviceSpent, r.Grant.ID, r.CodeHash, r.Grant.ClientID, iam.DeviceAllowed, micros(now)))
 		if err != nil {

@@ -27,7 +27,7 @@ func record(ctx context.Context, tx *txn, now time.Time, events []iam.Event) err
 // Record writes events that come without another deed.
 func (db *DB) Record(ctx context.Context, events ...iam.Event) error {
 	return db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		return record(ctx, tx, db.now(), events)
+		return record(ctx, tx, tx.now(), events)
 	})
 }
 

@@ -56,7 +56,7 @@ func (db *DB) IssueForClient(ctx context.Context, candidate iam.Grant, clientEpo
 	var id iam.GrantID
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
 		issue := func() error {
-			return tx.QueryRowContext(ctx, issueStatement, event.ID, micros(db.now()), event.Kind, event.Actor, event.TokenID, text(event.Detail),
+			return tx.QueryRowContext(ctx, issueStatement, event.ID, micros(tx.now()), event.Kind, event.Actor, event.TokenID, text(event.Detail),
 				candidate.ClientID, false, clientEpoch).Scan(&id)
 		}
 		err := issue()
@@ -87,7 +87,7 @@ func epochHolds(ctx context.Context, q querier, table, id string, epoch int64) (
 func (db *DB) RevokeGrant(ctx context.Context, id iam.GrantID, reason string, event iam.Event) (bool, error) {
 	revoked := false
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) (err error) {
-		revoked, err = endGrant(ctx, tx, db.now(), id, reason, event)
+		revoked, err = endGrant(ctx, tx, tx.now(), id, reason, event)
 		return err
 	})
 	return revoked, err

@@ -30,7 +30,7 @@ func (db *DB) IssueHandoff(ctx context.Context, h iam.HandoffIssue) (bool, error
 		if err := db.joinSession(ctx, tx, iam.Redemption{Within: h.Session, Grant: iam.Grant{UserID: h.User, ClientID: h.Client}}); err != nil {
 			return err
 		}
-		return record(ctx, tx, db.now(), []iam.Event{h.Event})
+		return record(ctx, tx, tx.now(), []iam.Event{h.Event})
 	})
 	if errors.Is(err, errRefused) {
 		return false, nil
@@ -43,7 +43,7 @@ func (db *DB) IssueHandoff(ctx context.Context, h iam.HandoffIssue) (bool, error
 func (db *DB) SpendHandoff(ctx context.Context, h iam.HandoffUse) (bool, error) {
 	spent := false
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) (err error) {
-		now := db.now()
+		now := tx.now()
 		spent, err = one(tx.ExecContext(ctx, `INSERT INTO spent (id, grant_id, drop_after) SELECT CAST($1 AS TEXT), '', CAST($2 AS BIGINT)
 			WHERE CAST($3 AS BIGINT) > $4 AND EXISTS (SELECT 1 FROM sessions s JOIN users u ON u.id = s.user_id
 				WHERE s.id = $5 AND s.user_id = $6 AND s.ended_at IS NULL AND s.expires > $4 AND u.disabled = $7) ON CONFLICT (id) DO NOTHING`,

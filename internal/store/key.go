@@ -72,7 +72,7 @@ func (db *DB) RotateKey(ctx context.Context, r iam.KeyRotation, events ...iam.Ev
 }
 
 func (db *DB) removeKey(ctx context.Context, tx *txn, id iam.KeyID) error {
-	now := db.now()
+	now := tx.now()
 	var purpose iam.Purpose
 	err := tx.QueryRowContext(ctx, `UPDATE keys SET removed_at = $1, sealed = '' WHERE id = $2 AND removed_at IS NULL RETURNING purpose`, micros(now), id).Scan(&purpose)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -99,7 +99,7 @@ func (db *DB) endMac(ctx context.Context, tx *txn, now time.Time, id iam.KeyID) 
 // marks it as removed: no clock that is set back brings it to life again.
 func (db *DB) EraseKey(ctx context.Context, id iam.KeyID, events ...iam.Event) error {
 	return db.change(ctx, "key", string(id), events, func(ctx context.Context, tx *txn) error {
-		ok, err := one(tx.ExecContext(ctx, `UPDATE keys SET sealed = '', removed_at = $1 WHERE id = $2 AND removed_at IS NULL`, micros(db.now()), id))
+		ok, err := one(tx.ExecContext(ctx, `UPDATE keys SET sealed = '', removed_at = $1 WHERE id = $2 AND removed_at IS NULL`, micros(tx.now()), id))
 		return conflict(ok, err)
 	})
 }

@@ -14,7 +14,7 @@ const maxKnownNetworks = 16
 func (db *DB) KnownNetwork(ctx context.Context, username, network string) (bool, error) {
 	var n int
 	err := db.reads.QueryRowContext(ctx, `SELECT COUNT(*) FROM users u JOIN known_networks k ON k.user_id = u.id
-		WHERE u.username = $1 AND k.network = $2 AND k.network <> '' AND k.seen_at > $3`, username, network, micros(db.now().Add(-iam.KnownNetworkLife))).Scan(&n)
+		WHERE u.username = $1 AND k.network = $2 AND k.network <> '' AND k.seen_at > $3`, username, network, fromNow(-iam.KnownNetworkLife)).Scan(&n)
 	return n > 0, err
 }
 
@@ -26,7 +26,7 @@ func (db *DB) RecordLogin(ctx context.Context, u iam.User, network string, event
 		ok, err := one(tx.ExecContext(ctx, `INSERT INTO known_networks (user_id, network, seen_at)
 			SELECT id, $1, $2 FROM users WHERE id = $3 AND disabled = $4 AND (password_hash = $5 OR epoch = $6)
 			ON CONFLICT (user_id, network) DO UPDATE SET seen_at = excluded.seen_at`,
-			network, micros(db.now()), u.ID, false, u.PasswordHash, u.Epoch))
+			network, micros(tx.now()), u.ID, false, u.PasswordHash, u.Epoch))
 		if err := conflict(ok, err); err != nil {
 			return err
 		}
@@ -35,7 +35,7 @@ func (db *DB) RecordLogin(ctx context.Context, u iam.User, network string, event
 		if err != nil {
 			return err
 		}
-		return record(ctx, tx, db.now(), events)
+		return record(ctx, tx, tx.now(), events)
 	})
 }
 
@@ -49,7 +49,7 @@ func (db *DB) RenewHash(ctx context.Context, u iam.User, hash string, events ...
 		if err := conflict(ok, err); err != nil {
 			return err
 		}
-		return record(ctx, tx, db.now(), events)
+		return record(ctx, tx, tx.now(), events)
 	})
 }
 
@@ -63,10 +63,10 @@ func (db *DB) ChangePassword(ctx context.Context, u iam.User, hash, network stri
 		if err := conflict(ok, err); err != nil {
 			return err
 		}
-		if err := endUser(ctx, tx, db.now(), u.ID, iam.EndEverything); err != nil {
+		if err := endUser(ctx, tx, tx.now(), u.ID, iam.EndEverything); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO known_networks (user_id, network, seen_at) VALUES ($1, $2, $3)`, u.ID, network, micros(db.now()))
+		_, err = tx.ExecContext(ctx, `INSERT INTO known_networks (user_id, network, seen_at) VALUES ($1, $2, $3)`, u.ID, network, micros(tx.now()))
 		return err
 	})
 }

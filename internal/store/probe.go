@@ -34,11 +34,11 @@ func (db *DB) Ping(ctx context.Context) error {
 	}
 	db.probe.mu.Lock()
 	defer db.probe.mu.Unlock()
-	if db.probe.err == nil && !db.writer.broken.Load() && time.Since(db.probe.at) < probeEvery {
+	if db.probe.err == nil && !db.writer.failing() && time.Since(db.probe.at) < probeEvery {
 		return nil
 	}
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('probe', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, fmt.Sprint(micros(db.now())))
+		_, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('probe', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, fmt.Sprint(micros(tx.now())))
 		return err
 	})
 	if ctx.Err() == nil { // a caller who left says nothing about the store
@@ -47,22 +47,28 @@ func (db *DB) Ping(ctx context.Context) error {
 	return err
 }
 
-// unavailable marks what the engine says about the disk, the files and locks:
-// trouble that passes or that an administrator ends, not a fault of the
+// unavailable marks what an engine says about the disk, the files, locks and
+// connections: trouble that passes or that an administrator ends, not a fault of the
 // request.
 func unavailable(err error) error {
-	var engine *sqlite.Error
-	if !errors.As(err, &engine) || errors.Is(err, iam.ErrUnavailable) {
+	if err == nil || errors.Is(err, iam.ErrUnavailable) {
 		return err
 	}
-	todo, known := troubles[engine.Code()&0xff]
+	var engine *sqlite.Error
+	var todo string
+	var known bool
+	if errors.As(err, &engine) {
+		todo, known = troubles[engine.Code()&0xff]
+	} else if !refusal(err) {
+		todo, known = pgTrouble(err)
+	}
 	if !known {
 		return err
 	}
 	return fmt.Errorf("%w: %w. %s", iam.ErrUnavailable, err, todo)
 }
 
-// troubles are the engine's results for trouble of that kind, and what to do.
+// troubles are SQLite's results for trouble of that kind, and what to do.
 var troubles = map[int]string{
 	sqlite3.SQLITE_FULL:     "Make room on the disk of the data folder",
 	sqlite3.SQLITE_IOERR:    "Look at the disk of the data folder",

@@ -10,7 +10,7 @@ import (
 // many of this client are waiting (C31).
 func (db *DB) PutPushed(ctx context.Context, idHash string, client iam.ClientID, request string) error {
 	return db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		now := db.now()
+		now := tx.now()
 		kept, err := one(tx.ExecContext(ctx, `INSERT INTO pushed (id_hash, client_id, request, expires)
 			SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT)
 			WHERE (SELECT COUNT(*) FROM pushed WHERE client_id = $2 AND expires > $5) < $6`,
@@ -25,7 +25,7 @@ func (db *DB) TakePushed(ctx context.Context, idHash string, client iam.ClientID
 	var request string
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
 		return tx.QueryRowContext(ctx, `DELETE FROM pushed WHERE id_hash = $1 AND client_id = $2 AND expires > $3 RETURNING request`,
-			idHash, client, micros(db.now())).Scan(&request)
+			idHash, client, micros(tx.now())).Scan(&request)
 	})
 	return request, translate(err)
 }

@@ -27,7 +27,7 @@ func (db *DB) TurnRefresh(ctx context.Context, t iam.Turn) (iam.Grant, iam.TurnO
 	var grant iam.Grant
 	var outcome iam.TurnOutcome
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) (err error) {
-		now := db.now()
+		now := tx.now()
 		grant, err = scanGrant(tx.QueryRowContext(ctx, turnStatement, micros(now), t.NextMacKey, micros(now.Add(iam.GrantIdle)),
 			t.Grant, t.Gen, t.Client, false, t.UserEpoch, t.ClientEpoch, t.MacKey))
 		switch {

@@ -21,7 +21,7 @@ func revoke(ctx context.Context, tx *txn, now time.Time, kind iam.RevocationKind
 // RevokeToken ends one access token. Doing it twice is no error.
 func (db *DB) RevokeToken(ctx context.Context, id iam.TokenID, expires time.Time, event iam.Event) error {
 	return db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		now := db.now()
+		now := tx.now()
 		if known, err := tokenRevoked(ctx, tx, id); err != nil || known {
 			return err
 		}

@@ -22,7 +22,7 @@ func scanRole(row interface{ Scan(...any) error }) (iam.Role, error) {
 func (db *DB) CreateRole(ctx context.Context, r iam.Role, events ...iam.Event) error {
 	return db.change(ctx, "role", r.Name, events, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO roles (`+roleColumns+`) VALUES ($1, $2, $3, $4, 1, $5)`,
-			r.Name, r.Description, r.Default, r.Disabled, micros(db.now()))
+			r.Name, r.Description, r.Default, r.Disabled, micros(tx.now()))
 		if err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func (db *DB) DeleteRole(ctx context.Context, name string, events ...iam.Event) 
 		}
 	}
 	return db.change(ctx, "role", name, events, func(ctx context.Context, tx *txn) error {
-		if err := bumpHolders(ctx, tx, db.now(), name); err != nil {
+		if err := bumpHolders(ctx, tx, tx.now(), name); err != nil {
 			return err
 		}
 		ok, err := one(tx.ExecContext(ctx, `DELETE FROM roles WHERE name = $1`, name))
@@ -147,10 +147,10 @@ func (db *DB) takeRole(ctx context.Context, name string, holders []iam.UserID, e
 				return err
 			}
 		}
-		if err := endAccess(ctx, tx, db.now(), holders); err != nil {
+		if err := endAccess(ctx, tx, tx.now(), holders); err != nil {
 			return err
 		}
-		return record(ctx, tx, db.now(), []iam.Event{taken})
+		return record(ctx, tx, tx.now(), []iam.Event{taken})
 	})
 }
 
@@ -159,7 +159,7 @@ func (db *DB) takeRole(ctx context.Context, name string, holders []iam.UserID, e
 // then users in batches.
 func (db *DB) BumpHolders(ctx context.Context, name string, events ...iam.Event) error {
 	err := db.change(ctx, "role", name, events, func(ctx context.Context, tx *txn) error {
-		return bumpServices(ctx, tx, db.now(), name)
+		return bumpServices(ctx, tx, tx.now(), name)
 	})
 	for after := iam.UserID(""); err == nil; {
 		var holders []iam.UserID
@@ -167,7 +167,7 @@ func (db *DB) BumpHolders(ctx context.Context, name string, events ...iam.Event)
 			break
 		}
 		after = holders[len(holders)-1]
-		err = db.inTurn(ctx, func(ctx context.Context, tx *txn) error { return endAccess(ctx, tx, db.now(), holders) })
+		err = db.inTurn(ctx, func(ctx context.Context, tx *txn) error { return endAccess(ctx, tx, tx.now(), holders) })
 	}
 	return err
 }

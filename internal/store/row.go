@@ -1,17 +1,10 @@
 package store
 
 import (
-	"context"
 	"database/sql"
 	"encoding/json"
 	"time"
 )
-
-// querier is what reads run on: the pool, or a transaction.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
 
 // micros writes a time, NULL for the zero time.
 func micros(t time.Time) any {
@@ -81,16 +74,16 @@ func (m maybe[T]) Scan(v any) error {
 }
 
 // collect reads all rows with scan.
-func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) ([]T, error) {
+func collect[T any](rows *rows, err error, scan func(*sql.Rows) (T, error)) ([]T, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
 	defer rows.Close()
 	all := []T{}
 	for rows.Next() {
-		one, err := scan(rows)
+		one, err := scan(rows.Rows)
 		if err != nil {
-			return nil, err
+			return nil, unavailable(err)
 		}
 		all = append(all, one)
 	}

@@ -30,7 +30,7 @@ func (db *DB) Session(ctx context.Context, id iam.SessionID) (iam.Session, error
 // SessionByCookie reads the live session that a browser's cookie belongs to,
 // by the store's clock.
 func (db *DB) SessionByCookie(ctx context.Context, cookieHash string) (iam.Session, error) {
-	now := micros(db.now())
+	now := fromNow(0)
 	s, err := scanSession(db.reads.QueryRowContext(ctx, `SELECT `+sessionColumns+` FROM sessions
 		WHERE cookie_hash = $1 AND ended_at IS NULL AND idle_expires > $2 AND expires > $2`, cookieHash, now))
 	return s, translate(err)
@@ -38,7 +38,7 @@ func (db *DB) SessionByCookie(ctx context.Context, cookieHash string) (iam.Sessi
 
 // Sessions reads the live sessions of a user, the newest first.
 func (db *DB) Sessions(ctx context.Context, user iam.UserID) ([]iam.Session, error) {
-	now := micros(db.now())
+	now := fromNow(0)
 	rows, err := db.reads.QueryContext(ctx, `SELECT `+sessionColumns+` FROM sessions
 		WHERE user_id = $1 AND ended_at IS NULL AND idle_expires > $2 AND expires > $2 ORDER BY created_at DESC LIMIT 100`, user, now)
 	return collect(rows, err, func(r *sql.Rows) (iam.Session, error) { return scanSession(r) })
@@ -69,7 +69,7 @@ func insertSession(ctx context.Context, tx *txn, s iam.Session) error {
 func (db *DB) BeginSession(ctx context.Context, n iam.NewSession) (iam.Session, error) {
 	s := n.Session
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		now := db.now()
+		now := tx.now()
 		s = n.Session
 		live, err := epochHolds(ctx, tx, `users`, string(s.UserID), n.UserEpoch)
 		if err := conflict(live, err); err != nil {
@@ -108,7 +108,7 @@ func renewSession(ctx context.Context, tx *txn, now time.Time, n iam.NewSession)
 // SlideSession extends the idle time of a session that was just used.
 func (db *DB) SlideSession(ctx context.Context, id iam.SessionID) error {
 	return db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		now := db.now()
+		now := tx.now()
 		_, err := tx.ExecContext(ctx, `UPDATE sessions SET seen_at = $1, idle_expires = CASE WHEN $2 < expires THEN $2 ELSE expires END
 			WHERE id = $3 AND ended_at IS NULL AND idle_expires > $1`, micros(now), micros(now.Add(iam.SessionIdle)), id)
 		return err
@@ -121,7 +121,7 @@ func (db *DB) EndSession(ctx context.Context, id iam.SessionID, user iam.UserID,
 	ended := false
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
 		var n int
-		now := db.now()
+		now := tx.now()
 		err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM sessions WHERE id = $1 AND user_id = $2 AND ended_at IS NULL`, id, user).Scan(&n)
 		if ended = n == 1; err != nil || !ended {
 			return err
@@ -138,10 +138,10 @@ func (db *DB) EndSession(ctx context.Context, id iam.SessionID, user iam.UserID,
 // EndOtherSessions ends all sessions of a user but one.
 func (db *DB) EndOtherSessions(ctx context.Context, keep iam.SessionID, user iam.UserID, event iam.Event) error {
 	return db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		if err := endSessionsWhere(ctx, tx, db.now(), `user_id = $1 AND id <> $2`, string(user), string(keep)); err != nil {
+		if err := endSessionsWhere(ctx, tx, tx.now(), `user_id = $1 AND id <> $2`, string(user), string(keep)); err != nil {
 			return err
 		}
-		return record(ctx, tx, db.now(), []iam.Event{event})
+		return record(ctx, tx, tx.now(), []iam.Event{event})
 	})
 }
 
@@ -174,7 +174,7 @@ func endSessionsWhere(ctx context.Context, tx *txn, now time.Time, where string,
 		{`INSERT INTO logout_deliveries (id, client_id, user_id, session_id, attempts, next_at, expires)
 			SELECT a.session_id || ' ' || a.client_id, a.client_id, s.user_id, s.id, 0, ` + arg(1) + `, ` + arg(2) + `
 			FROM session_apps a JOIN sessions s ON s.id = a.session_id JOIN clients c ON c.id = a.client_id
-			WHERE c.backchannel_logout_uri <> '' AND c.disabled = 0 AND s.id IN (SELECT id ` + live + `) ON CONFLICT DO NOTHING`, []any{micros(now), micros(now.Add(logoutPatience))}},
+			WHERE c.backchannel_logout_uri <> '' AND NOT c.disabled AND s.id IN (SELECT id ` + live + `) ON CONFLICT DO NOTHING`, []any{micros(now), micros(now.Add(logoutPatience))}},
 		{`UPDATE sessions SET ended_at = ` + arg(1) + ` WHERE id IN (SELECT id ` + live + `)`, []any{micros(now)}},
 	}
 	for _, s := range statements {
@@ -193,7 +193,7 @@ const logoutLease = time.Minute
 func (db *DB) DueLogouts(ctx context.Context, limit int) ([]iam.LogoutDelivery, error) {
 	var due []iam.LogoutDelivery
 	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		now := db.now()
+		now := tx.now()
 		rows, err := tx.QueryContext(ctx, `UPDATE logout_deliveries SET attempts = attempts + 1, next_at = $1
 			WHERE id IN (SELECT id FROM logout_deliveries WHERE next_at <= $2 ORDER BY next_at LIMIT $3)
 			RETURNING id, client_id, user_id, session_id, attempts, expires`, micros(now.Add(logoutLease)), micros(now), limit)
@@ -209,7 +209,7 @@ func (db *DB) DueLogouts(ctx context.Context, limit int) ([]iam.LogoutDelivery, 
 // HasDueLogouts tells, without writing, whether DueLogouts would find any.
 func (db *DB) HasDueLogouts(ctx context.Context) (bool, error) {
 	var n int
-	err := db.reads.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM logout_deliveries WHERE next_at <= $1 LIMIT 1)`, micros(db.now())).Scan(&n)
+	err := db.reads.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM logout_deliveries WHERE next_at <= $1 LIMIT 1) due`, fromNow(0)).Scan(&n)
 	return n > 0, err
 }
 
@@ -221,7 +221,7 @@ const logoutRest = 10 * time.Second
 // client: one that does not answer must not keep the other clients waiting.
 func (db *DB) RetryLogout(ctx context.Context, d iam.LogoutDelivery, pause time.Duration) error {
 	return db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		now := db.now()
+		now := tx.now()
 		if _, err := tx.ExecContext(ctx, `UPDATE logout_deliveries SET next_at = $1 WHERE id = $2`, micros(now.Add(pause)), d.ID); err != nil {
 			return err
 		}
@@ -237,6 +237,6 @@ func (db *DB) FinishLogout(ctx context.Context, id string, event iam.Event) erro
 		if err != nil || !gone {
 			return err
 		}
-		return record(ctx, tx, db.now(), []iam.Event{event})
+		return record(ctx, tx, tx.now(), []iam.Event{event})
 	})
 }

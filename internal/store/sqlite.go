@@ -3,48 +3,20 @@ package store
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
 
-	"github.com/pressly/goose/v3"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
-
-	"github.com/gatehouse-auth/gatehouse/internal/iam"
+	_ "modernc.org/sqlite" // the engine
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // fileName is the database inside the data folder.
 const fileName = "gatehouse.db"
-
-// Config of a DB. Dir is required.
-type Config struct {
-	Dir    string // the data folder, made with mode 0700 when it is not there
-	Now    func() time.Time
-	Logger *slog.Logger
-}
-
-// DB is an open store. Safe for concurrent use, and beside other processes on
-// the same folder (C28).
-type DB struct {
-	reads  *reader
-	writer *writer
-	now    func() time.Time
-	// onChange hears of the directory's changes after their COMMIT and before
-	// their caller does. Filled before the store is used.
-	onChange []func(kind, subject string)
-	probe    probe
-}
 
 // NotOwner says that the data folder belongs to another system user, whose
 // files this process would otherwise create as the wrong owner (C28).
@@ -63,37 +35,43 @@ func Exists(dir string) bool {
 	return err == nil
 }
 
-// Open opens the store in a folder, makes it when it is new, and brings the
-// schema up to date.
-func Open(ctx context.Context, c Config) (*DB, error) {
+// openSQLite opens the store in a folder, makes it when it is new, and brings
+// the schema up to date.
+func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data folder: %w", err)
-	}
-	if err := checkOwner(c.Dir, os.Geteuid()); err != nil {
+	if err := c.prepareFolder(); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(c.Dir, fileName)
-	if err := makeFile(path); err != nil {
-		return nil, err
-	}
-	write, err := openSQLite(path, "immediate", false)
+	write, err := openFile(c.file(), "immediate", false)
 	if err != nil {
 		return nil, err
 	}
 	write.SetMaxOpenConns(1)
-	if err := migrate(ctx, write); err != nil {
+	if err := migrateSQLite(ctx, write); err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	reads, err := openSQLite(path, "deferred", true)
+	reads, err := openFile(c.file(), "deferred", true)
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
 	reads.SetMaxOpenConns(8)
 	reads.SetMaxIdleConns(8)
-	return &DB{reads: &reader{pool: reads}, writer: newWriter(write), now: c.Now}, nil
+	return &DB{reads: &fileReader{pool: reads, now: c.Now}, writer: newGroupWriter(write, c.Now)}, nil
+}
+
+func (c Config) file() string { return filepath.Join(c.Dir, fileName) }
+
+// prepareFolder makes the data folder and the file when they are not there.
+func (c Config) prepareFolder() error {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	if err := checkOwner(c.Dir, os.Geteuid()); err != nil {
+		return err
+	}
+	return makeFile(c.file())
 }
 
 // makeFile creates the database readable by its owner only; SQLite gives the
@@ -130,7 +108,7 @@ func checkOwner(dir string, euid int) error {
 	return nil
 }
 
-func openSQLite(path, txlock string, queryOnly bool) (*sql.DB, error) {
+func openFile(path, txlock string, queryOnly bool) (*sql.DB, error) {
 	pragmas := []string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)"}
 	if queryOnly {
 		pragmas = append(pragmas, "query_only(1)")
@@ -141,74 +119,4 @@ func openSQLite(path, txlock string, queryOnly bool) (*sql.DB, error) {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	return db, nil
-}
-
-func migrate(ctx context.Context, db *sql.DB) error {
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return fmt.Errorf("prepare the migrations: %w", err)
-	}
-	// Two processes that start at once on a new folder both try; each migration
-	// is a transaction, so the one that loses finds it done the next time.
-	for range migrateAttempts {
-		if _, err = provider.Up(ctx); err == nil {
-			return nil
-		}
-		select {
-		case <-time.After(migratePause):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return fmt.Errorf("bring the database up to date: %w", unavailable(err))
-}
-
-const (
-	migrateAttempts = 5
-	migratePause    = 100 * time.Millisecond
-)
-
-// Close waits for the writes under way and closes the files.
-func (db *DB) Close() error { return errors.Join(db.writer.close(), db.reads.Close()) }
-
-// IssuerMismatch says that the data belong to another issuer (C2): every token
-// and every client names it, so it cannot change.
-type IssuerMismatch struct{ Stored, Given string }
-
-func (e *IssuerMismatch) Error() string {
-	return fmt.Sprintf("this data folder belongs to the issuer %s, not to %s. One installation is one issuer, for good: configure that one, or use another data folder", e.Stored, e.Given)
-}
-
-// Bind records the issuer of a new installation and refuses another one later.
-func (db *DB) Bind(ctx context.Context, issuer string) error {
-	var stored string
-	err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('issuer', $1) ON CONFLICT (name) DO NOTHING`, issuer); err != nil {
-			return err
-		}
-		return tx.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'issuer'`).Scan(&stored)
-	})
-	if err == nil && stored != issuer {
-		return &IssuerMismatch{Stored: stored, Given: issuer}
-	}
-	return err
-}
-
-// translate turns what the engine says about a constraint or a missing row
-// into the words of iam.
-func translate(err error) error {
-	var engine *sqlite.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, sql.ErrNoRows):
-		return iam.ErrNotFound
-	case errors.As(err, &engine) && (engine.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY || engine.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE):
-		return fmt.Errorf("%w: %w", iam.ErrExists, err)
-	}
-	return unavailable(err)
 }

@@ -26,7 +26,7 @@ func (db *DB) CreateUser(ctx context.Context, u iam.User, events ...iam.Event) e
 
 func (db *DB) insertUser(ctx context.Context, tx *txn, u iam.User) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO users (`+userColumns+`) VALUES ($1, $2, $3, $4, $5, $6, 1, $7, 1, $8, $9, $10, $11, $12, $13, $8)`,
-		u.ID, u.Username, u.Email, u.Name, text(u.Attributes), u.PasswordHash, u.Disabled, micros(db.now()),
+		u.ID, u.Username, u.Email, u.Name, text(u.Attributes), u.PasswordHash, u.Disabled, micros(tx.now()),
 		u.EmailVerified, u.Phone, u.PhoneVerified, u.Address, text(u.Profile))
 	if err != nil {
 		return err
@@ -114,21 +114,21 @@ func (db *DB) UpdateUser(ctx context.Context, u iam.User, ending iam.Ending, eve
 		ok, err := one(tx.ExecContext(ctx, `UPDATE users SET username = $1, email = $2, name = $3, attributes = $4, password_hash = $5, disabled = $6, version = version + 1,
 			email_verified = $9, phone = $10, phone_verified = $11, address = $12, profile = $13, updated_at = $14
 			WHERE id = $7 AND version = $8`, u.Username, u.Email, u.Name, text(u.Attributes), u.PasswordHash, u.Disabled, u.ID, u.Version,
-			u.EmailVerified, u.Phone, u.PhoneVerified, u.Address, text(u.Profile), micros(db.now())))
+			u.EmailVerified, u.Phone, u.PhoneVerified, u.Address, text(u.Profile), micros(tx.now())))
 		if err := conflict(ok, err); err != nil {
 			return err
 		}
 		if err := writeUserRoles(ctx, tx, u); err != nil {
 			return err
 		}
-		return endUser(ctx, tx, db.now(), u.ID, ending)
+		return endUser(ctx, tx, tx.now(), u.ID, ending)
 	})
 }
 
 // DeleteUser ends everything of a user and removes the row.
 func (db *DB) DeleteUser(ctx context.Context, id iam.UserID, events ...iam.Event) error {
 	return db.change(ctx, "user", string(id), events, func(ctx context.Context, tx *txn) error {
-		if err := endUser(ctx, tx, db.now(), id, iam.EndEverything); err != nil {
+		if err := endUser(ctx, tx, tx.now(), id, iam.EndEverything); err != nil {
 			return err
 		}
 		ok, err := one(tx.ExecContext(ctx, `DELETE FROM users WHERE id = $1`, id))
