@@ -52,7 +52,7 @@ const (
 	EventKeyRetired      = "key.retired"
 	EventKeyErased       = "key.erased"
 	EventKEKRotated      = "kek.rotated"
-	EventRoleTaken       = "role.taken" // from a batch of many holders, before the role is deleted
+	EventRoleTaken       = "role.taken"              // from a batch of many holders, before the role is deleted
 	EventTimelineBegan   = "database.timeline_began" // PostgreSQL failed over or was restored
 	// Directory events are noun + "." + act: user.created, role.edited, client.disabled, api.deleted …
 )

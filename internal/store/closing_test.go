@@ -92,10 +92,10 @@ func TestPingWrites(t *testing.T) {
 	if err := db.writer.do(ctx, put("y")); !errors.Is(err, iam.ErrUnavailable) {
 		t.Errorf("a write: %v", err)
 	}
-	if !db.writer.broken.Load() {
+	if !db.writer.failing() {
 		t.Error("a write failed, and the next Ping would not try")
 	}
-	if err := db.Ping(ctx); err != nil || db.writer.broken.Load() {
-		t.Errorf("after a Ping that wrote: %v, broken %v", err, db.writer.broken.Load())
+	if err := db.Ping(ctx); err != nil || db.writer.failing() {
+		t.Errorf("after a Ping that wrote: %v, broken %v", err, db.writer.failing())
 	}
 }

@@ -12,29 +12,45 @@ import (
 // Statements are all statements that this store has run so far.
 func (db *DB) Statements() []string {
 	all := map[string]bool{}
-	db.reads.statements.Range(func(query, _ any) bool { all[query.(string)] = true; return true })
-	read := func(_ context.Context, tx *txn) error {
-		for query := range tx.statements {
+	for _, query := range db.reads.texts() {
+		all[query] = true
+	}
+	switch w := db.writer.(type) {
+	case *pgWriter:
+		for _, query := range w.texts() {
 			all[query] = true
 		}
-		return nil
-	}
-	if db.writer.do(context.Background(), read) != nil && db.writer.tx != nil {
-		_ = read(context.Background(), db.writer.tx) // closed: nobody else is there
+	case *groupWriter:
+		read := func(context.Context, *txn) error {
+			for query := range w.conn.statements {
+				all[query] = true
+			}
+			return nil
+		}
+		if w.do(context.Background(), read) != nil && w.conn != nil {
+			_ = read(context.Background(), nil) // closed: nobody else is there
+		}
 	}
 	return slices.Sorted(maps.Keys(all))
 }
 
 // Plan is how the engine would run a statement.
 func (db *DB) Plan(query string) (string, error) {
-	rows, err := db.reads.pool.Query("EXPLAIN QUERY PLAN "+query, make([]any, parameters(query))...)
-	lines, err := collect(rows, err, func(r *sql.Rows) (string, error) {
+	pool := db.reads.(*fileReader).pool
+	all, err := pool.Query("EXPLAIN QUERY PLAN "+query, make([]any, parameters(query))...)
+	if err != nil {
+		return "", err
+	}
+	lines, err := collect(&rows{Rows: all}, nil, func(r *sql.Rows) (string, error) {
 		var a, b, c int
 		var line string
 		return line, r.Scan(&a, &b, &c, &line)
 	})
 	return strings.Join(lines, "\n"), err
 }
+
+// group is the writer of a store on SQLite.
+func group(db *DB) *groupWriter { return db.writer.(*groupWriter) }
 
 // parameters is the highest N of the $N in a query.
 func parameters(query string) int {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
-
 )
 
 //go:embed migrations
@@ -272,4 +271,3 @@ func (e engine) list(ctx context.Context, db *sql.DB) ([]Migration, error) {
 }
 
 var migrationName = regexp.MustCompile(`^\d+_(.*)\.sql$`)
-

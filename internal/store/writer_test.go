@@ -30,7 +30,7 @@ func TestC27APanicRollsBackAndTheWriterGoesOn(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	var n int
-	if err := db.reads.pool.QueryRow(`SELECT COUNT(*) FROM meta WHERE name = 'x'`).Scan(&n); err != nil || n != 0 {
+	if err := db.reads.(*fileReader).pool.QueryRow(`SELECT COUNT(*) FROM meta WHERE name = 'x'`).Scan(&n); err != nil || n != 0 {
 		t.Errorf("%d rows %v: half a transaction was committed", n, err)
 	}
 	if err := db.Bind(context.Background(), "https://auth.example.com"); err != nil {
@@ -54,7 +54,7 @@ func TestC27ACallerGoneBeforeItsTurnIsSkipped(t *testing.T) {
 	ran := false
 	second := make(chan error, 1)
 	go func() { second <- db.writer.do(ctx, func(context.Context, *txn) error { ran = true; return nil }) }()
-	for len(db.writer.queue) == 0 {
+	for len(group(db).queue) == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	cancel()
@@ -73,7 +73,7 @@ func TestReadsCannotWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.reads.pool.Exec(`INSERT INTO meta (name, value) VALUES ('x', 'y')`); err == nil {
+	if _, err := db.reads.(*fileReader).pool.Exec(`INSERT INTO meta (name, value) VALUES ('x', 'y')`); err == nil {
 		t.Error("a write went past the writer")
 	}
 }
@@ -127,7 +127,7 @@ func batchOf(t *testing.T, db *DB, callers []context.Context, closures ...closur
 			caller = callers[i]
 		}
 		all.Go(func() { results[i] = db.writer.do(caller, run) })
-		for len(db.writer.queue) != i+1 {
+		for len(group(db).queue) != i+1 {
 			time.Sleep(time.Millisecond)
 		}
 	}

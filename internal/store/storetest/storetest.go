@@ -36,11 +36,11 @@ func (c *Clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// Open opens a store of the engine under test in a folder, with a clock.
-type Open func(t *testing.T, dir string, now func() time.Time) *store.DB
+// Opener opens a store of the engine under test in a folder, with a clock.
+type Opener func(t *testing.T, dir string, now func() time.Time) *store.DB
 
 // Run runs the whole suite.
-func Run(t *testing.T, open Open) {
+func Run(t *testing.T, open Opener) {
 	for _, c := range []struct {
 		name string
 		run  func(*testing.T, *bench)
@@ -71,7 +71,7 @@ type bench struct {
 	t     *testing.T
 	dir   string
 	clock *Clock
-	open  Open
+	open  Opener
 }
 
 var ctx = context.Background()
