@@ -111,8 +111,8 @@ func (b *bff) use(ctx context.Context, rules *rules, key visit.Key) (visit.Sessi
 func (b *bff) renew(key visit.Key, gen int64) (visit.Session, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), issuerPatience)
 	defer cancel()
-	s, err := b.visits.Find(ctx, key)
-	if err != nil || s.Generation() != gen {
+	s, mine, err := b.turn(ctx, key, gen)
+	if err != nil || !mine {
 		return s, err // somebody was here before
 	}
 	if s.Refresh == "" {
@@ -126,15 +126,64 @@ func (b *bff) renew(key visit.Key, gen int64) (visit.Session, error) {
 		return visit.Session{}, visit.ErrNone
 	}
 	if err != nil {
+		if b.visits.Shared() {
+			err = errors.Join(err, b.visits.Release(context.WithoutCancel(ctx), s))
+		}
 		return visit.Session{}, err
 	}
 	now := b.gateway.now()
 	s.Access, s.Refresh, s.Expires, s.Got = tokens.AccessToken, tokens.RefreshToken, expiry(tokens.Expiry, now), now
-	next, err := b.visits.Renew(ctx, s)
+	next, err := b.keep(ctx, s)
 	if errors.Is(err, visit.ErrNone) { // a logout was faster: what was just issued ends too
 		b.revoke(s.Refresh)
 	}
 	return next, err
+}
+
+// turnEvery is how often a gateway looks whether another has refreshed.
+const turnEvery = 100 * time.Millisecond
+
+// turn takes the turn to refresh a session that is still at generation gen. Of
+// several gateways one gets it; the others wait for what it brings.
+func (b *bff) turn(ctx context.Context, key visit.Key, gen int64) (s visit.Session, mine bool, err error) {
+	for {
+		if s, err = b.visits.Find(ctx, key); err != nil || s.Generation() != gen {
+			return s, false, err
+		}
+		if !b.visits.Shared() {
+			return s, true, nil
+		}
+		if mine, err = b.visits.Claim(ctx, s); err != nil || mine {
+			return s, mine, err
+		}
+		select {
+		case <-ctx.Done():
+			return s, false, ctx.Err()
+		case <-time.After(turnEvery):
+		}
+	}
+}
+
+// keep stores refreshed tokens, again and again while the database has trouble:
+// those before them are spent. Where nobody knows whether it was done, the
+// session itself says so.
+func (b *bff) keep(ctx context.Context, s visit.Session) (visit.Session, error) {
+	for {
+		next, err := b.visits.Renew(ctx, s)
+		if errors.Is(err, visit.ErrNone) {
+			if found, lost := b.visits.Find(ctx, s.Key()); lost == nil && found.Refresh == s.Refresh && found.Access == s.Access {
+				return found, nil
+			}
+		}
+		if err == nil || errors.Is(err, visit.ErrNone) || ctx.Err() != nil {
+			return next, err
+		}
+		select {
+		case <-ctx.Done():
+			return next, err
+		case <-time.After(turnEvery):
+		}
+	}
 }
 
 // finish ends a session here, with all that runs under it.
@@ -205,7 +254,7 @@ func (b *bff) backchannel(w http.ResponseWriter, r *http.Request, id string) {
 		b.gateway.refuse(w, id, refusal{status: http.StatusBadRequest, code: "invalid_request", sentence: "The logout token is not valid here."})
 		return
 	}
-	keys, err := b.visits.EndAll(r.Context(), visit.Ending{SID: ended.Session, Subject: ended.Subject, ID: ended.ID, Until: ended.Expires.Add(time.Minute)})
+	keys, err := b.visits.EndAll(r.Context(), visit.Ending{SID: ended.Session, Subject: ended.Subject, ID: ended.ID, For: ended.Expires.Sub(b.gateway.now()) + time.Minute})
 	b.streams.end(keys...)
 	if err != nil {
 		b.logger.Error("sessions not ended", "cause", err, "request_id", id)

@@ -41,6 +41,13 @@ type Config struct {
 	// Data is a folder of this gateway's own, for its identity key and for
 	// copies of the issuers' keys. Empty: neither.
 	Data string
+	// KeyFile has the key that seals what lies in Data or Database. Empty: one in
+	// Data, made when there is none.
+	KeyFile string
+	// Database is where several gateways keep the sessions of browsers together,
+	// as postgres://USER@HOST/DATABASE. Empty: a file in Data.
+	Database         string
+	DatabasePassword string
 	// IdentityIssuer names this gateway in the identities that it signs.
 	IdentityIssuer string
 	// Timeout is how long the upstream may think: 0 means a minute.
@@ -60,6 +67,7 @@ type Gateway struct {
 	config    Config
 	logger    *slog.Logger
 	now       func() time.Time
+	clock     func() time.Time // of a test; nil: the real one
 	decisions *decisionLog
 	bff       *bff // nil: none
 	running   running
@@ -73,13 +81,14 @@ type Gateway struct {
 // New reads the policy and checks everything; an issuer is not asked before
 // the first request.
 func New(c Config) (*Gateway, error) {
+	clock := c.now
 	if c.now == nil {
 		c.now = time.Now
 	}
 	if c.Timeout == 0 {
 		c.Timeout = defaultTimeout
 	}
-	g := &Gateway{config: c, logger: c.Logger, now: c.now, closed: make(chan struct{})}
+	g := &Gateway{config: c, logger: c.Logger, now: c.now, clock: clock, closed: make(chan struct{})}
 	if err := g.Reload(); err != nil {
 		return nil, err
 	}
