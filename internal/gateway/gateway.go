@@ -258,7 +258,14 @@ const readyPatience = 3 * time.Second
 func (g *Gateway) ready(w http.ResponseWriter, r *http.Request, rules *rules) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyPatience)
 	defer cancel()
-	if err := rules.guard.Ready(ctx); err != nil {
+	err := rules.guard.Ready(ctx)
+	if err == nil && g.bff != nil {
+		if trouble := g.bff.visits.Ready(ctx); trouble != nil { // its text may name hosts
+			g.logger.Warn("not ready", "cause", trouble)
+			err = errors.New("the sessions of browsers cannot be read")
+		}
+	}
+	if err != nil {
 		w.Header().Set("Retry-After", "1")
 		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "unavailable", "reason": err.Error()})
 		return
