@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"github.com/gatehouse-auth/gatehouse/internal/store/storetest"
 	"net/http"
 	"testing"
 
@@ -100,7 +101,7 @@ func TestC28AReplacedSecretGetsNoToken(t *testing.T) {
 	h := newHouse(t)
 	ctx := context.Background()
 	h.service() // the server holds a copy of the client now
-	other, err := store.Open(ctx, store.Config{Dir: h.dir, Now: h.clock.Now})
+	other, err := store.Open(ctx, storetest.Config(t, h.dir, h.clock.Now))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,6 +42,12 @@ func (h handler) jwks(w http.ResponseWriter, _ *http.Request) error {
 	return respond.JSON(w, http.StatusOK, h.keys.Published())
 }
 
+// feedKeys are the public keys that verify the revocation feed, and no token (C24).
+func (h handler) feedKeys(w http.ResponseWriter, _ *http.Request) error {
+	cacheable(w)
+	return respond.JSON(w, http.StatusOK, h.keys.PublishedFeed())
+}
+
 // healthz says that the process runs; readyz that it can issue.
 func (h handler) healthz(w http.ResponseWriter, _ *http.Request) error {
 	return respond.JSON(w, http.StatusOK, map[string]string{"status": "ok"})

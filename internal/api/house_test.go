@@ -83,7 +83,7 @@ func newHouseAt(t *testing.T, h *house) *house {
 
 func (h *house) open() {
 	h.t.Helper()
-	parts, err := server.Assemble(context.Background(), server.Config{Issuer: h.issuer, Dir: h.dir, KEKs: []keys.KEK{h.kek}, Outgoing: h.outgoing, Now: h.clock.Now,
+	parts, err := server.Assemble(context.Background(), server.Config{Issuer: h.issuer, Dir: h.dir, Database: storetest.Database(h.t, h.dir), KEKs: []keys.KEK{h.kek}, Outgoing: h.outgoing, Now: h.clock.Now,
 		Logger: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		h.t.Fatal(err)

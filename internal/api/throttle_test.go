@@ -86,7 +86,7 @@ func TestTheThrottleBelievesNoHeader(t *testing.T) {
 	}
 	kek, _ := keys.GenerateKEK()
 	behind := &house{t: t, dir: t.TempDir(), kek: kek, issuer: issuer, clock: storetest.NewClock(), log: &logBuffer{}}
-	parts, err := server.Assemble(context.Background(), server.Config{Issuer: issuer, Dir: behind.dir, KEKs: []keys.KEK{kek}, Now: behind.clock.Now, Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}})
+	parts, err := server.Assemble(context.Background(), server.Config{Issuer: issuer, Dir: behind.dir, Database: storetest.Database(t, behind.dir), KEKs: []keys.KEK{kek}, Now: behind.clock.Now, Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-auth/gatehouse/internal/api"
 	"github.com/gatehouse-auth/gatehouse/internal/config"
 	"github.com/gatehouse-auth/gatehouse/internal/demo"
 	"github.com/gatehouse-auth/gatehouse/internal/dial"
@@ -72,8 +73,9 @@ func (a *app) serve(c *cobra.Command) error {
 	parts, err := server.Assemble(c.Context(), server.Config{
 		Issuer: settings.Issuer, Dir: settings.Data, KEKs: keks, Proxies: proxies(settings), Logger: logger, Blocklist: blocklist,
 		PublishAhead: keys.DefaultPublishAhead, RotateEvery: time.Duration(settings.Keys.RotateEvery),
-		Outgoing: dial.Config{Ports: settings.Outgoing.Ports, Networks: settings.Outgoing.Prefixes()},
-		Branding: page.Config{Product: settings.Branding.Product, LogoFile: settings.Branding.Logo, Accent: settings.Branding.Accent, Templates: settings.Branding.Templates},
+		FeedAccess: feedAccess(settings),
+		Outgoing:   dial.Config{Ports: settings.Outgoing.Ports, Networks: settings.Outgoing.Prefixes()},
+		Branding:   page.Config{Product: settings.Branding.Product, LogoFile: settings.Branding.Logo, Accent: settings.Branding.Accent, Templates: settings.Branding.Templates},
 	})
 	if err != nil {
 		return explainSealed(err)
@@ -118,6 +120,13 @@ func openBlocklist(settings config.Config) (*login.Blocklist, error) {
 		return nil, usagef("passwords.blocklist: %s", err)
 	}
 	return list, nil
+}
+
+func feedAccess(settings config.Config) api.FeedAccess {
+	if settings.FeedAccess == "private" {
+		return api.FeedPrivate
+	}
+	return api.FeedPublic
 }
 
 func proxies(settings config.Config) []netip.Prefix {

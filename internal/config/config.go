@@ -47,6 +47,9 @@ type Config struct {
 	Passwords Passwords `yaml:"passwords"`
 	// Outgoing says where addresses that clients name may lead.
 	Outgoing Outgoing `yaml:"outgoing"`
+	// FeedAccess says who may read the revocation feed: public (the default) or
+	// private, which is for clients that may introspect tokens of some API.
+	FeedAccess string `yaml:"feed_access"`
 	// Branding says how the pages look.
 	Branding Branding `yaml:"branding"`
 
@@ -328,6 +331,9 @@ func (c Config) check() error {
 	}
 	if err := c.Outgoing.check(); err != nil {
 		fault("outgoing", "%s", err)
+	}
+	if c.FeedAccess != "" && c.FeedAccess != "public" && c.FeedAccess != "private" {
+		fault("feed_access", "%q is neither public nor private", c.FeedAccess)
 	}
 	c.Branding.check(fault)
 	return errors.Join(faults...)

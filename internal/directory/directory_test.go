@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"github.com/gatehouse-auth/gatehouse/internal/store/storetest"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ const password = "lantern moat crow bell rope"
 
 func open(t *testing.T) (*directory.Service, *store.DB) {
 	t.Helper()
-	db, err := store.Open(ctx, store.Config{Dir: t.TempDir()})
+	db, err := store.Open(ctx, storetest.Config(t, t.TempDir(), nil))
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
 	d, err := directory.New(directory.Config{APIs: db, Roles: db, Users: db, Clients: db, Passwords: login.NewPasswords()})

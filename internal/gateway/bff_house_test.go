@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"github.com/gatehouse-auth/gatehouse/internal/store/storetest"
 	"io"
 	"net"
 	"net/http"
@@ -71,7 +72,7 @@ func newApp(t *testing.T, change ...func(*gateway.Config)) *app {
 	kek, _ := keys.GenerateKEK()
 	ctx, stop := context.WithCancel(context.Background())
 	var err error
-	a.parts, err = server.Assemble(ctx, server.Config{Issuer: a.authority.URL, Dir: t.TempDir(), KEKs: []keys.KEK{kek}, Outgoing: dial.Config{InsecureLoopback: true}, Logger: discard()})
+	a.parts, err = server.Assemble(ctx, server.Config{Issuer: a.authority.URL, Dir: t.TempDir(), Database: storetest.Database(t, t.TempDir()), KEKs: []keys.KEK{kek}, Outgoing: dial.Config{InsecureLoopback: true}, Logger: discard()})
 	a.must(err)
 	spare, err := net.Listen("tcp", "127.0.0.1:0") // what runs beside: the delivery of logouts
 	a.must(err)

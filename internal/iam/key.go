@@ -14,8 +14,13 @@ const (
 	CodeKeys    Purpose = "code-seal"   // seals authorization codes
 	RefreshKeys Purpose = "refresh-mac" // makes the mac of refresh tokens
 	FormKeys    Purpose = "form"        // seals what a browser carries between two pages
+	FeedKeys    Purpose = "feed"        // signs the revocation feed, published in a document of its own (C24)
 	ACMEData    Purpose = "acme"        // not a key line: account and certificates of the server itself
 )
+
+// Signs tells whether keys of the purpose are key pairs: they sign, and their
+// public halves are published.
+func (p Purpose) Signs() bool { return p == TokenKeys || p == FeedKeys }
 
 // Key is a stored key: metadata in the clear, the secret sealed.
 type Key struct {
@@ -23,7 +28,7 @@ type Key struct {
 	Purpose    Purpose   `json:"purpose"`
 	Algorithm  string    `json:"algorithm"`
 	Sealed     string    `json:"-"`                    // v1.kekId.nonce.ciphertext
-	Public     []byte    `json:"-"`                    // public JWK of a token key
+	Public     []byte    `json:"-"`                    // public JWK of a key that signs
 	CreatedAt  time.Time `json:"created_at"`           // published from here on
 	ActivateAt time.Time `json:"activate_at,omitzero"` // zero: pending
 	RemovedAt  time.Time `json:"removed_at,omitzero"`

@@ -3,10 +3,8 @@ package keys_test
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -35,7 +33,7 @@ func newRing(t *testing.T, ahead time.Duration) *ring {
 	kek, _ := keys.GenerateKEK()
 	r := &ring{t: t, dir: t.TempDir(), kek: kek, clock: storetest.NewClock()}
 	var err error
-	if r.db, err = store.Open(ctx, store.Config{Dir: r.dir, Now: r.clock.Now}); err != nil {
+	if r.db, err = store.Open(ctx, storetest.Config(r.t, r.dir, r.clock.Now)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.db.Close() })
@@ -195,7 +193,7 @@ func TestTwoStartsMakeOneLine(t *testing.T) {
 	var all sync.WaitGroup
 	kids := make([]string, 4)
 	for n := range kids {
-		db, err := store.Open(ctx, store.Config{Dir: r.dir, Now: r.clock.Now})
+		db, err := store.Open(ctx, storetest.Config(r.t, r.dir, r.clock.Now))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -266,14 +264,10 @@ func TestC23BlobsAreBoundToTheirRow(t *testing.T) {
 	if err := r.db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := sql.Open("sqlite", filepath.Join(r.dir, "gatehouse.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer raw.Close()
+	raw := storetest.Raw(t, r.dir)
 	open := func() error {
 		t.Helper()
-		db, err := store.Open(ctx, store.Config{Dir: r.dir, Now: r.clock.Now})
+		db, err := store.Open(ctx, storetest.Config(r.t, r.dir, r.clock.Now))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -445,7 +439,7 @@ func TestC24WhichKeyTakesOver(t *testing.T) {
 			t.Errorf("an event does not say which key: %+v", e)
 		}
 	}
-	if fmt.Sprint(count) != "map[key.added:12 key.retired:3 key.rotated:3]" {
+	if fmt.Sprint(count) != "map[key.added:14 key.retired:3 key.rotated:3]" {
 		t.Errorf("the journal has %v", count)
 	}
 }
@@ -547,17 +541,15 @@ func (r *ring) exec(statement string, args ...any) {
 	if err := r.db.Close(); err != nil {
 		r.t.Fatal(err)
 	}
-	raw, err := sql.Open("sqlite", filepath.Join(r.dir, "gatehouse.db"))
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	raw := storetest.Raw(r.t, r.dir)
 	if _, err := raw.Exec(statement, args...); err != nil {
 		r.t.Fatal(err)
 	}
-	if err := raw.Close(); err != nil {
+	err := raw.Close()
+	if err != nil {
 		r.t.Fatal(err)
 	}
-	if r.db, err = store.Open(ctx, store.Config{Dir: r.dir, Now: r.clock.Now}); err != nil {
+	if r.db, err = store.Open(ctx, storetest.Config(r.t, r.dir, r.clock.Now)); err != nil {
 		r.t.Fatal(err)
 	}
 }

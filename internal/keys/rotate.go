@@ -138,16 +138,18 @@ func (s *Service) replace(ctx context.Context, actor string, next iam.Key, remov
 
 // ParsePurpose reads the name of a line that can be rotated.
 func ParsePurpose(name string) (iam.Purpose, error) {
-	for _, p := range []iam.Purpose{iam.TokenKeys, iam.CodeKeys, iam.RefreshKeys} {
-		if string(p) == name {
+	rotated := []iam.Purpose{iam.TokenKeys, iam.CodeKeys, iam.RefreshKeys, iam.FeedKeys}
+	names := make([]string, len(rotated))
+	for i, p := range rotated {
+		if names[i] = string(p); names[i] == name {
 			return p, nil
 		}
 	}
 	return "", iam.Invalidf("There are no keys for %q. The purposes are: %s.", iam.Printable(name, 32),
-		strings.Join([]string{string(iam.TokenKeys), string(iam.CodeKeys), string(iam.RefreshKeys)}, ", "))
+		strings.Join(names, ", "))
 }
 
 // AlgorithmFor is the algorithm of a purpose when none is named.
 func AlgorithmFor(purpose iam.Purpose) string {
-	return map[iam.Purpose]string{iam.TokenKeys: "ES256", iam.CodeKeys: sealAlgorithm, iam.RefreshKeys: macAlgorithm}[purpose]
+	return map[iam.Purpose]string{iam.TokenKeys: "ES256", iam.CodeKeys: sealAlgorithm, iam.RefreshKeys: macAlgorithm, iam.FeedKeys: "ES256"}[purpose]
 }

@@ -301,8 +301,8 @@ func TestC23RewrapWithAnotherKeyEncryptionKey(t *testing.T) {
 		t.Errorf("without the old key: %v", err)
 	}
 	total, changed, err := keys.Rewrap(ctx, r.db, "test", []keys.KEK{next, r.kek})
-	if err != nil || total != 9 || changed != 9 {
-		t.Fatalf("%d of %d %v, want eight keys and one certificate", changed, total, err)
+	if err != nil || total != 11 || changed != 11 {
+		t.Fatalf("%d of %d %v, want ten keys and one certificate", changed, total, err)
 	}
 	if _, changed, err = keys.Rewrap(ctx, r.db, "test", []keys.KEK{next, r.kek}); err != nil || changed != 0 {
 		t.Errorf("a second time: %d %v", changed, err)

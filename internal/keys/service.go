@@ -68,6 +68,7 @@ var overlap = map[iam.Purpose]time.Duration{
 	iam.CodeKeys:    iam.CodeLife + iam.RevocationLeeway,
 	iam.FormKeys:    24 * time.Hour, // a login page that stood open over night loses nothing
 	iam.RefreshKeys: iam.GrantAbsolute,
+	iam.FeedKeys:    time.Hour, // a reader checks a message when it comes; the hour is for clocks that differ
 }
 
 // Open loads and opens every live key and creates the lines that a new
@@ -94,7 +95,7 @@ func Open(ctx context.Context, config Config) (*Service, error) {
 	for _, line := range []struct {
 		purpose   iam.Purpose
 		algorithm string
-	}{{iam.TokenKeys, string(jose.ES256)}, {iam.CodeKeys, sealAlgorithm}, {iam.FormKeys, sealAlgorithm}, {iam.RefreshKeys, macAlgorithm}} {
+	}{{iam.TokenKeys, string(jose.ES256)}, {iam.CodeKeys, sealAlgorithm}, {iam.FormKeys, sealAlgorithm}, {iam.RefreshKeys, macAlgorithm}, {iam.FeedKeys, string(jose.ES256)}} {
 		if err := s.ensure(ctx, line.purpose, line.algorithm); err != nil {
 			return nil, err
 		}
@@ -132,7 +133,7 @@ func (s *Service) open(next, old *snapshot, k iam.Key) error {
 	if err != nil {
 		return fmt.Errorf("open keys: %w", err)
 	}
-	if k.Purpose != iam.TokenKeys {
+	if !k.Purpose.Signs() {
 		next.secrets[k.ID] = secret
 		return nil
 	}
@@ -181,7 +182,7 @@ func (s *Service) ensure(ctx context.Context, purpose iam.Purpose, algorithm str
 
 func (s *Service) generate(purpose iam.Purpose, algorithm string) (iam.Key, error) {
 	k := iam.Key{Purpose: purpose, Algorithm: algorithm, CreatedAt: s.now()}
-	if purpose != iam.TokenKeys {
+	if !purpose.Signs() {
 		secret := make([]byte, 32)
 		rand.Read(secret)
 		k.ID = iam.NewSecretKeyID()

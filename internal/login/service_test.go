@@ -51,7 +51,7 @@ func newDesk(t *testing.T) *desk {
 func newDeskWith(t *testing.T, passwords *login.Passwords) *desk {
 	t.Helper()
 	d := &desk{t: t, clock: storetest.NewClock(), passwords: passwords}
-	db, err := store.Open(ctx, store.Config{Dir: t.TempDir(), Now: d.clock.Now})
+	db, err := store.Open(ctx, storetest.Config(t, t.TempDir(), d.clock.Now))
 	if err != nil {
 		t.Fatal(err)
 	}

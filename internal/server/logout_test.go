@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"github.com/gatehouse-auth/gatehouse/internal/store/storetest"
 	"io"
 	"log/slog"
 	"net"
@@ -106,7 +107,7 @@ func (b *bell) must(err error) {
 func (b *bell) open() {
 	b.t.Helper()
 	var err error
-	b.parts, err = Assemble(context.Background(), Config{Issuer: "https://auth.example.com", Dir: b.dir, KEKs: []keys.KEK{b.kek}, Now: b.clock.now, Outgoing: b.out, Logger: slog.New(slog.DiscardHandler)})
+	b.parts, err = Assemble(context.Background(), Config{Issuer: "https://auth.example.com", Dir: b.dir, Database: storetest.Database(b.t, b.dir), KEKs: []keys.KEK{b.kek}, Now: b.clock.now, Outgoing: b.out, Logger: slog.New(slog.DiscardHandler)})
 	b.must(err)
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/api"
+	"github.com/gatehouse-auth/gatehouse/internal/broadcast"
 	"github.com/gatehouse-auth/gatehouse/internal/dial"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
@@ -28,8 +29,12 @@ import (
 
 // Config of an authority. Issuer, Dir and KEKs are required.
 type Config struct {
-	Issuer       string
-	Dir          string // the data folder
+	Issuer string
+	Dir    string // the data folder
+	// Database is the address of PostgreSQL, with its password; "" for SQLite in Dir.
+	Database, DatabasePassword string
+	// Connections to PostgreSQL at most; 0: store.DefaultConnections.
+	Connections  int
 	KEKs         []keys.KEK
 	PublishAhead time.Duration // of planned key rotations
 	RotateEvery  time.Duration // how long a key signs; 0: keys.DefaultRotateEvery
@@ -43,6 +48,8 @@ type Config struct {
 	Outgoing dial.Config
 	// Home answers what no endpoint does; nil: 404.
 	Home http.Handler
+	// FeedAccess says who may read the revocation feed; zero: everybody (C19).
+	FeedAccess api.FeedAccess
 	// Branding of the pages; its Host, Now and Logger are filled in.
 	Branding page.Config
 }
@@ -57,6 +64,7 @@ type Parts struct {
 	Sessions  *login.Sessions
 	Tokens    *token.Service
 	Pages     *page.Pages
+	Feed      *broadcast.Hub // runs in Run
 	Handler   http.Handler
 	throttle  *throttle.Throttle
 	outgoing  *http.Client
@@ -70,13 +78,15 @@ type Parts struct {
 
 // Assemble opens the store and the keys and introduces the services.
 func Assemble(ctx context.Context, c Config) (*Parts, error) {
+	records := store.Config{Dir: c.Dir, Database: c.Database, DatabasePassword: c.DatabasePassword, Connections: c.Connections, Now: c.Now}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	db, err := store.Open(ctx, store.Config{Dir: c.Dir, Now: c.Now, Logger: c.Logger})
+	records.Logger = c.Logger
+	db, err := store.Open(ctx, records)
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
@@ -122,6 +132,11 @@ func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
+	p.Feed, err = broadcast.New(broadcast.Config{Issuer: c.Issuer, Keys: p.Keys, Now: c.Now, Logger: c.Logger,
+		Follow: func() broadcast.Tail { return p.Store.TailRevocations(0) }})
+	if err != nil {
+		return err
+	}
 	return p.routes(c)
 }
 
@@ -135,7 +150,7 @@ func issuerWords(issuer string) []string {
 }
 
 func (p *Parts) routes(c Config) error {
-	mux, err := api.Routes(api.Config{Issuer: c.Issuer, Tokens: p.Tokens, Logins: p.Logins, Keys: p.Keys, Records: p.Store, Logger: c.Logger, Locales: page.Languages})
+	mux, err := api.Routes(api.Config{Issuer: c.Issuer, Tokens: p.Tokens, Logins: p.Logins, Keys: p.Keys, Records: p.Store, Feed: p.Feed, FeedAccess: c.FeedAccess, Logger: c.Logger, Locales: page.Languages})
 	if err != nil {
 		return err
 	}

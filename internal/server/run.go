@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
+	"github.com/gatehouse-auth/gatehouse/internal/store"
 )
 
 // Intervals of the background work.
@@ -53,6 +54,7 @@ func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
 	background.Go(func() { p.watch(ctx) })
 	background.Go(func() { p.tend(ctx) })
 	background.Go(func() { p.deliver(ctx) })
+	background.Go(func() { p.Feed.Run(ctx) })
 	return Serve(ctx, p.Handler, p.logger, listeners...)
 }
 
@@ -180,8 +182,9 @@ func explain(err error) error {
 
 // watched is how far the watcher has come.
 type watched struct {
-	change int64
-	at     time.Time // of the last look, on the wall: monotonic time stands still in sleep
+	changes *store.Tail[iam.Change]
+	keys    bool      // some changed that were not read anew yet
+	at      time.Time // of the last look, on the wall: monotonic time stands still in sleep
 }
 
 // look reads the changes since the last look. Changes are kept for an hour
@@ -191,18 +194,22 @@ func (p *Parts) look(ctx context.Context, seen *watched) error {
 	if now.Sub(seen.at) > sleptFor {
 		p.Store.Forget(iam.Change{})
 	}
+	if seen.changes == nil {
+		seen.changes = p.Store.TailChanges(0)
+	}
 	for {
-		changes, head, err := p.Store.Changes(ctx, seen.change)
+		changes, _, err := seen.changes.Next(ctx)
 		if err != nil {
 			return fmt.Errorf("read changes: %w", err)
 		}
 		p.Store.Forget(changes...)
-		if slices.ContainsFunc(changes, func(c iam.Change) bool { return c.Kind == "key" }) {
+		seen.keys = seen.keys || slices.ContainsFunc(changes, func(c iam.Change) bool { return c.Kind == "key" })
+		if seen.keys {
 			if err := p.Keys.Reload(ctx); err != nil {
 				return fmt.Errorf("reload keys: %w", err)
 			}
+			seen.keys = false
 		}
-		seen.change = head
 		if len(changes) == 0 {
 			break
 		}

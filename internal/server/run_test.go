@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/gatehouse-auth/gatehouse/internal/store/storetest"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -21,13 +22,13 @@ import (
 func TestC28TheWatcherMissesNothing(t *testing.T) {
 	ctx, dir := context.Background(), t.TempDir()
 	kek, _ := keys.GenerateKEK()
-	p, err := Assemble(ctx, Config{Issuer: "https://auth.example.com", Dir: dir, KEKs: []keys.KEK{kek}})
+	p, err := Assemble(ctx, Config{Issuer: "https://auth.example.com", Dir: dir, Database: storetest.Database(t, dir), KEKs: []keys.KEK{kek}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.Close()
 	later := func() time.Time { return time.Now().Add(2 * time.Hour) }
-	other, err := store.Open(ctx, store.Config{Dir: dir, Now: later})
+	other, err := store.Open(ctx, storetest.Config(t, dir, later))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func TestC28TheWatcherMissesNothing(t *testing.T) {
 	look(&seen)
 	sees("1b")
 	change("2")
-	far, err := store.Open(ctx, store.Config{Dir: dir, Now: func() time.Time { return later().Add(2 * time.Hour) }})
+	far, err := store.Open(ctx, storetest.Config(t, dir, func() time.Time { return later().Add(2 * time.Hour) }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +107,7 @@ func TestC23AServerWithAnOldKeyEncryptionKeySaysSo(t *testing.T) {
 	next, _ := keys.GenerateKEK()
 	var skip atomic.Int64
 	now := func() time.Time { return time.Now().Add(time.Duration(skip.Load())) }
-	p, err := Assemble(ctx, Config{Issuer: "https://auth.example.com", Dir: dir, KEKs: []keys.KEK{old}, Now: now})
+	p, err := Assemble(ctx, Config{Issuer: "https://auth.example.com", Dir: dir, Database: storetest.Database(t, dir), KEKs: []keys.KEK{old}, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +121,7 @@ func TestC23AServerWithAnOldKeyEncryptionKeySaysSo(t *testing.T) {
 	if err := p.look(ctx, &seen); err != nil || ready() != 200 {
 		t.Fatalf("%v, ready: %d", err, ready())
 	}
-	other, err := store.Open(ctx, store.Config{Dir: dir})
+	other, err := store.Open(ctx, storetest.Config(t, dir, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,17 +47,20 @@ func changed(ctx context.Context, tx *txn, now time.Time, kind, subject string) 
 	return err
 }
 
+func scanChange(r *sql.Rows) (iam.Change, error) {
+	var c iam.Change
+	return c, r.Scan(&c.Seq, moment{&c.At}, &c.Kind, &c.Subject)
+}
+
 // changesAtOnce bounds one answer of Changes.
 const changesAtOnce = 1000
 
 // Changes returns the next changes after a sequence number, changesAtOnce at
 // most, and the number of the last of them. None are left when it returns none.
+// To follow them use TailChanges, which also finds what becomes visible late.
 func (db *DB) Changes(ctx context.Context, after int64) ([]iam.Change, int64, error) {
 	rows, err := db.reads.QueryContext(ctx, `SELECT seq, at, kind, subject FROM change WHERE seq > $1 ORDER BY seq LIMIT $2`, after, changesAtOnce)
-	changes, err := collect(rows, err, func(r *sql.Rows) (iam.Change, error) {
-		var c iam.Change
-		return c, r.Scan(&c.Seq, moment{&c.At}, &c.Kind, &c.Subject)
-	})
+	changes, err := collect(rows, err, scanChange)
 	if err != nil || len(changes) == 0 {
 		return nil, after, err
 	}

@@ -8,8 +8,10 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
@@ -137,12 +139,20 @@ func (r *pgReader) write(query string, args []any) (string, []any) {
 }
 
 // plain turns values of our own types into those that every driver knows, so
-// that both engines store the same.
+// that both engines store the same. PostgreSQL holds no NUL and no broken UTF-8:
+// a replacement character stands for each. No name has one, so what a stranger
+// asks for with such bytes is not found, and what the journal repeats of it can
+// be written.
 func plain(args []any) []any {
 	for i, a := range args {
-		if v, err := driver.DefaultParameterConverter.ConvertValue(a); err == nil {
-			args[i] = v
+		v, err := driver.DefaultParameterConverter.ConvertValue(a)
+		if err != nil {
+			continue // the driver says why
 		}
+		if s, ok := v.(string); ok && (strings.Contains(s, "\x00") || !utf8.ValidString(s)) {
+			v = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+		}
+		args[i] = v
 	}
 	return args
 }

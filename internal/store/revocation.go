@@ -44,10 +44,13 @@ func tokenRevoked(ctx context.Context, q querier, id iam.TokenID) (bool, error) 
 }
 
 // Revocations returns at most limit rows after a sequence number, oldest first.
+// To follow them use TailRevocations, which also finds what becomes visible late.
 func (db *DB) Revocations(ctx context.Context, after int64, limit int) ([]iam.Revocation, error) {
 	rows, err := db.reads.QueryContext(ctx, `SELECT seq, at, kind, subject, min_epoch, drop_after FROM revocation WHERE seq > $1 ORDER BY seq LIMIT $2`, after, limit)
-	return collect(rows, err, func(r *sql.Rows) (iam.Revocation, error) {
-		var v iam.Revocation
-		return v, r.Scan(&v.Seq, moment{&v.At}, &v.Kind, &v.Subject, &v.MinEpoch, moment{&v.DropAfter})
-	})
+	return collect(rows, err, scanRevocation)
+}
+
+func scanRevocation(r *sql.Rows) (iam.Revocation, error) {
+	var v iam.Revocation
+	return v, r.Scan(&v.Seq, moment{&v.At}, &v.Kind, &v.Subject, &v.MinEpoch, moment{&v.DropAfter})
 }

@@ -106,7 +106,7 @@ type desk struct {
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	d := &desk{t: t, clock: storetest.NewClock()}
-	db, err := store.Open(ctx, store.Config{Dir: t.TempDir(), Now: d.clock.Now})
+	db, err := store.Open(ctx, storetest.Config(t, t.TempDir(), d.clock.Now))
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
 	d.db = &faulty{DB: db}

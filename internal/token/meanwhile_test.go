@@ -60,7 +60,7 @@ func TestASecretThatIsReplacedMeanwhile(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			ctx, clock := context.Background(), storetest.NewClock()
-			db, err := store.Open(ctx, store.Config{Dir: t.TempDir(), Now: clock.Now})
+			db, err := store.Open(ctx, storetest.Config(t, t.TempDir(), clock.Now))
 			must(t, err)
 			defer db.Close()
 			must(t, db.CreateAPI(ctx, iam.API{Name: "orders", Audience: "https://orders.example.com", Algorithm: "ES256", Scopes: []iam.Scope{{Name: "read"}}}))

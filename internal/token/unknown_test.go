@@ -49,7 +49,7 @@ const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 func TestC10C13CommitUnknown(t *testing.T) {
 	ctx := context.Background()
 	clock := storetest.NewClock()
-	db, err := store.Open(ctx, store.Config{Dir: t.TempDir(), Now: clock.Now})
+	db, err := store.Open(ctx, storetest.Config(t, t.TempDir(), clock.Now))
 	must(t, err)
 	defer db.Close()
 	must(t, db.CreateAPI(ctx, iam.API{Name: "orders", Audience: "https://orders.example.com", Algorithm: "ES256", Scopes: []iam.Scope{{Name: "read"}}}))

@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"fmt"
+	"github.com/gatehouse-auth/gatehouse/internal/store/storetest"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -229,7 +230,7 @@ func TestC31TwoCookiesOfOneName(t *testing.T) {
 // or sent with another site's form.
 func TestC31CookieAttributes(t *testing.T) {
 	kek, _ := keys.GenerateKEK()
-	parts, err := server.Assemble(context.Background(), server.Config{Issuer: "https://auth.example.com", Dir: t.TempDir(), KEKs: []keys.KEK{kek}})
+	parts, err := server.Assemble(context.Background(), server.Config{Issuer: "https://auth.example.com", Dir: t.TempDir(), Database: storetest.Database(t, t.TempDir()), KEKs: []keys.KEK{kek}})
 	if err != nil {
 		t.Fatal(err)
 	}

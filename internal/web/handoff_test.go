@@ -470,7 +470,7 @@ func TestC33HandoffByCookie(t *testing.T) {
 	ctx := context.Background()
 	kek, _ := keys.GenerateKEK()
 	var err error
-	h.parts, err = server.Assemble(ctx, server.Config{Issuer: "https://auth.example.com", Dir: t.TempDir(), KEKs: []keys.KEK{kek}, Now: h.clock.Now})
+	h.parts, err = server.Assemble(ctx, server.Config{Issuer: "https://auth.example.com", Dir: t.TempDir(), Database: storetest.Database(t, t.TempDir()), KEKs: []keys.KEK{kek}, Now: h.clock.Now})
 	h.must(err)
 	t.Cleanup(func() { h.parts.Close() })
 	h.ada, err = h.parts.Directory.CreateUser(ctx, "test", iam.User{Username: "ada"}, password)

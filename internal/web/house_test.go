@@ -71,7 +71,7 @@ func newHouse(t *testing.T) *house {
 	kek, _ := keys.GenerateKEK()
 	ctx := context.Background()
 	var err error
-	h.parts, err = server.Assemble(ctx, server.Config{Issuer: h.url, Dir: t.TempDir(), KEKs: []keys.KEK{kek}, Now: h.clock.Now,
+	h.parts, err = server.Assemble(ctx, server.Config{Issuer: h.url, Dir: t.TempDir(), Database: storetest.Database(t, t.TempDir()), KEKs: []keys.KEK{kek}, Now: h.clock.Now,
 		Outgoing: dial.Config{InsecureLoopback: true}, Logger: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	h.must(err)
 	t.Cleanup(func() { h.parts.Close() })

@@ -36,7 +36,7 @@ func (c *counted) Hash(ctx context.Context, password string) (string, error) {
 func furnish(t *testing.T) (http.Handler, *directory.Setup, *store.DB, *storetest.Clock, *counted) {
 	t.Helper()
 	clock := storetest.NewClock()
-	db, err := store.Open(context.Background(), store.Config{Dir: t.TempDir(), Now: clock.Now})
+	db, err := store.Open(context.Background(), storetest.Config(t, t.TempDir(), clock.Now))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,14 @@ package storetest
 
 import (
 	"context"
+	"database/sql"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the engines, for Raw
+	_ "modernc.org/sqlite"
 
 	"github.com/gatehouse-auth/gatehouse/internal/pgtest"
 	"github.com/gatehouse-auth/gatehouse/internal/store"
@@ -70,4 +75,20 @@ func migrate(address string) error {
 		return err
 	}
 	return db.Close()
+}
+
+// Raw is a connection to the records that OpenAt opens, past the store: for
+// tests that damage them.
+func Raw(tb testing.TB, dir string) *sql.DB {
+	tb.Helper()
+	driver, source := "sqlite", filepath.Join(dir, "gatehouse.db")
+	if address := Database(tb, dir); address != "" {
+		driver, source = "pgx", address
+	}
+	db, err := sql.Open(driver, source)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { db.Close() })
+	return db
 }
