@@ -1,22 +1,26 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-auth/gatehouse/guard"
 	"github.com/gatehouse-auth/gatehouse/internal/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/policy"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
@@ -40,7 +44,8 @@ type gatewayFlags struct {
 	clientID, secretFile          string
 	externalURL                   string
 	scopes                        []string
-	decisions                     string
+	decisions, metrics            string
+	readerID, readerSecretFile    string
 	timeout                       time.Duration
 	json                          bool
 }
@@ -101,6 +106,9 @@ fault is not taken, and the old one stays.`,
 	flags.StringVar(&f.externalURL, "external-url", "", "with --bff: the origin that browsers see, such as https://app.example.com")
 	flags.StringSliceVar(&f.scopes, "scope", nil, "with --bff: what to ask for at the sign-in (default openid,profile)")
 	flags.StringVar(&f.decisions, "decisions", "", "file that gets each decision as a line of JSON")
+	flags.StringVar(&f.metrics, "metrics-listen", "", "address of a listener for /metrics alone, such as 127.0.0.1:9090")
+	flags.StringVar(&f.readerID, "reader-id", "", "this API's client at the issuer, which is asked about tokens while revocations are not known (with --bff: its own client)")
+	flags.StringVar(&f.readerSecretFile, "reader-secret-file", "", "file with the secret of that client")
 	flags.DurationVar(&f.timeout, "timeout", 0, "how long the API may take to begin its answer (default 1m)")
 	flags.BoolVar(&f.json, "json", false, "print one line of JSON when ready; logs go to standard error")
 	return c
@@ -135,6 +143,11 @@ func (a *app) gateway(c *cobra.Command, f gatewayFlags) error {
 	go g.Watch(c.Context(), asked)
 	if err := f.announce(a.Out, listener.Addr(), config); err != nil {
 		return err
+	}
+	if stop, err := f.measure(c.Context(), g, logger); err != nil {
+		return errors.Join(err, listener.Close())
+	} else {
+		defer stop()
 	}
 	logger.Info("ready", "listen", listener.Addr().String())
 	return server.ServeGateway(c.Context(), g, logger, listener)
@@ -183,6 +196,9 @@ func (f gatewayFlags) config(logger *slog.Logger) (gateway.Config, error) {
 		return config, err
 	}
 	if config.DatabasePassword, err = f.shared(); err != nil {
+		return config, err
+	}
+	if config.Reader, err = f.reader(); err != nil {
 		return config, err
 	}
 	if f.to != "" {
@@ -236,6 +252,31 @@ func (f gatewayFlags) browsers() (*gateway.BFF, error) {
 	return &gateway.BFF{ExternalURL: strings.TrimSuffix(f.externalURL, "/"), ClientID: f.clientID, ClientSecret: text, Issuer: f.issuer, Scopes: f.scopes}, nil
 }
 
+// reader is who asks about tokens.
+func (f gatewayFlags) reader() (guard.Reader, error) {
+	switch {
+	case f.readerID == "" && f.readerSecretFile == "":
+		return guard.Reader{}, nil
+	case f.readerID == "" || f.readerSecretFile == "":
+		return guard.Reader{}, usagef("--reader-id and --reader-secret-file belong together")
+	}
+	secret, err := readSecret("--reader-secret-file", f.readerSecretFile)
+	return guard.Reader{ClientID: f.readerID, ClientSecret: secret}, err
+}
+
+// readSecret reads a file that holds one secret.
+func readSecret(flag, name string) (string, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return "", fmt.Errorf("read the secret of %s: %w", flag, err)
+	}
+	secret := strings.TrimSpace(string(text))
+	if secret == "" {
+		return "", usagef("%s: %s is empty", flag, name)
+	}
+	return secret, nil
+}
+
 // shared is the password of a database that several gateways use.
 func (f gatewayFlags) shared() (password string, err error) {
 	switch {
@@ -284,6 +325,28 @@ func (f gatewayFlags) oneLine() []byte {
 	}
 	b.WriteString("identity_headers: { X-User-Id: token.sub, X-Client-Id: token.client_id, X-Scope: token.scope }\nroutes:\n  - GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS /**: {}   # any valid token\n")
 	return []byte(b.String())
+}
+
+// measure serves /metrics on a listener of its own.
+func (f gatewayFlags) measure(ctx context.Context, g *gateway.Gateway, logger *slog.Logger) (stop func(), err error) {
+	if f.metrics == "" {
+		return func() {}, nil
+	}
+	l, err := net.Listen("tcp", f.metrics)
+	if err != nil {
+		return nil, fmt.Errorf("%w. Choose another address with --metrics-listen", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", g.Metrics())
+	ctx, cancel := context.WithCancel(ctx)
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		if err := server.Serve(ctx, mux, logger, l); err != nil {
+			logger.Error("metrics are not served any more", "cause", err)
+		}
+	})
+	logger.Info("metrics", "listen", l.Addr().String())
+	return func() { cancel(); ended.Wait() }, nil
 }
 
 func (f gatewayFlags) open(proxies []netip.Prefix, logger *slog.Logger) (net.Listener, error) {

@@ -18,6 +18,10 @@ const (
 	// renewPause is between two refreshes of a session of which the first did not
 	// help: a token that is refused again is not the issuer's to mend.
 	renewPause = 10 * time.Second
+	// revokedPause is the same for a token that was revoked: the issuer either
+	// gives one that says what is true now, as after a change of roles, or it ends
+	// the session.
+	revokedPause = time.Second
 	// issuerPatience is how long a refresh may take.
 	issuerPatience = 15 * time.Second
 )
@@ -92,14 +96,23 @@ func (b *bff) use(ctx context.Context, rules *rules, key visit.Key) (visit.Sessi
 	if err := b.visits.Touch(ctx, s); err != nil {
 		return s, err
 	}
+	return b.fresh(ctx, rules, s)
+}
+
+// fresh renews the tokens of a session where they are old or refused.
+func (b *bff) fresh(ctx context.Context, rules *rules, s visit.Session) (visit.Session, error) {
 	now := b.gateway.now()
 	if s.Expires.Sub(now) > renewBefore {
-		_, refused := rules.guard.Verify(ctx, s.Access)
-		if refused == nil || errors.Is(refused, guard.ErrUnavailable) || now.Sub(s.Got) < renewPause {
+		_, refused := rules.guard.VerifyUnconfirmed(ctx, s.Access)
+		pause := renewPause
+		if errors.Is(refused, guard.ErrRevoked) {
+			pause = revokedPause
+		}
+		if refused == nil || errors.Is(refused, guard.ErrUnavailable) || now.Sub(s.Got) < pause {
 			return s, nil // the gateway's own check says what is wrong
 		}
 	}
-	next, err := b.flights.do(ctx, key, func() (visit.Session, error) { return b.renew(key, s.Generation()) })
+	next, err := b.flights.do(ctx, s.Key(), func() (visit.Session, error) { return b.renew(s.Key(), s.Generation()) })
 	if err != nil && !errors.Is(err, visit.ErrNone) && s.Expires.After(b.gateway.now()) {
 		return s, nil // the issuer has trouble, and the token is good for some seconds more
 	}
@@ -194,11 +207,21 @@ func (b *bff) finish(ctx context.Context, key visit.Key) {
 	b.streams.end(key)
 }
 
+func revoked(ctx context.Context, rules *rules, s visit.Session) error {
+	_, err := rules.guard.VerifyUnconfirmed(ctx, s.Access)
+	return err
+}
+
 // session tells a page who is signed in. It is no use of the session, so a page
 // that asks now and then keeps nobody signed in.
 func (b *bff) session(w http.ResponseWriter, r *http.Request, id string) {
 	cookie := cookieValue(r, b.cookies.session)
 	s, err := b.visits.Find(r.Context(), b.visits.KeyOf(cookie))
+	if err == nil { // a session that was revoked is over, also for who only looks
+		if rules := b.gateway.rules.Load(); errors.Is(revoked(r.Context(), rules, s), guard.ErrRevoked) {
+			s, err = b.fresh(r.Context(), rules, s)
+		}
+	}
 	switch {
 	case cookie == "" || errors.Is(err, visit.ErrNone):
 		b.gateway.refuse(w, id, refusal{status: http.StatusUnauthorized, code: "missing_session", sentence: "Nobody is signed in. Send the browser to " + bffLoginPath + "?return=PATH."})

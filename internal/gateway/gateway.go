@@ -48,6 +48,9 @@ type Config struct {
 	// as postgres://USER@HOST/DATABASE. Empty: a file in Data.
 	Database         string
 	DatabasePassword string
+	// Reader is this API's client at the issuer, which is asked about tokens while
+	// revocations are not known. Zero: the BFF's client, or nobody.
+	Reader guard.Reader
 	// IdentityIssuer names this gateway in the identities that it signs.
 	IdentityIssuer string
 	// Timeout is how long the upstream may think: 0 means a minute.
@@ -59,7 +62,8 @@ type Config struct {
 	// Logger is required.
 	Logger *slog.Logger
 
-	now func() time.Time
+	now    func() time.Time
+	client *http.Client // to the issuers; nil: guard's own
 }
 
 // Gateway answers for the API behind it. Safe for concurrent use.
@@ -71,6 +75,7 @@ type Gateway struct {
 	decisions *decisionLog
 	bff       *bff // nil: none
 	running   running
+	counts    counts
 	closed    chan struct{}
 	tending   sync.WaitGroup
 
@@ -267,10 +272,30 @@ func (g *Gateway) ready(w http.ResponseWriter, r *http.Request, rules *rules) {
 	}
 	if err != nil {
 		w.Header().Set("Retry-After", "1")
-		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "unavailable", "reason": err.Error()})
+		writeJSON(w, http.StatusServiceUnavailable, readiness{Status: "unavailable", Reason: err.Error(), Revocations: feedOf(rules.guard)})
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	writeJSON(w, http.StatusOK, readiness{Status: "ok", Revocations: feedOf(rules.guard)})
+}
+
+type readiness struct {
+	Status      string     `json:"status"`
+	Reason      string     `json:"reason,omitempty"`
+	Revocations *feedState `json:"revocations,omitempty"` // none: no issuer has a feed
+}
+
+// feedState is how well revocations are known.
+type feedState struct {
+	Age   float64 `json:"age_seconds"` // since all of them were known
+	Stale bool    `json:"stale"`       // routes do as their on_stale says
+}
+
+func feedOf(g *guard.Guard) *feedState {
+	age, heard := g.FeedAge()
+	if !heard {
+		return nil
+	}
+	return &feedState{Age: age.Round(time.Millisecond).Seconds(), Stale: age > staleFeed}
 }
 
 // ErrNothingToDo is a configuration without upstream and without forward-auth.

@@ -17,6 +17,9 @@ var (
 	errSessionEnded = errors.New("the session has ended")
 )
 
+// lastingLooks is after how many looks a request is one that lasts.
+const lastingLooks = 2
+
 // lookEvery is how long after its end a token may still carry a request.
 const lookEvery = 100 * time.Millisecond
 
@@ -34,6 +37,7 @@ type running struct {
 // add registers a request; the context that it returns ends with the token.
 func (s *running) add(ctx context.Context, a *admission) context.Context {
 	ctx, a.end = context.WithCancelCause(ctx)
+	a.ctx = ctx
 	a.at = int(s.next.Add(1) % uint32(len(s.shard)))
 	at := &s.shard[a.at]
 	at.mu.Lock()
@@ -62,13 +66,15 @@ func (s *running) remove(a *admission) {
 	a.end(nil)
 }
 
-// look ends the requests whose token ended.
-func (s *running) look(fault func(*admission) error) {
+// look ends the requests whose token ended, and hands out those that turn out to
+// last, each once.
+func (s *running) look(fault func(*admission) error, lasting func(*admission)) {
 	type ended struct {
 		a   *admission
 		why error
 	}
 	var over []ended
+	var last []*admission
 	for i := range s.shard {
 		at := &s.shard[i]
 		at.mu.Lock()
@@ -76,11 +82,17 @@ func (s *running) look(fault func(*admission) error) {
 			if why := fault(a); why != nil {
 				over = append(over, ended{a, why})
 			}
+			if a.looks++; a.looks == lastingLooks {
+				last = append(last, a)
+			}
 		}
 		at.mu.Unlock()
 	}
 	for _, e := range over { // not under the lock: it runs what hangs on the context
 		e.a.end(e.why)
+	}
+	for _, a := range last {
+		lasting(a)
 	}
 }
 
@@ -95,6 +107,18 @@ func (s *running) uses(g *guard.Guard) (found bool) {
 		at.mu.Unlock()
 	}
 	return found
+}
+
+// watch ends a request that lasts when its token is revoked. A short one is
+// through before anybody could tell.
+func (g *Gateway) watch(a *admission) {
+	watched, stop := a.rules.guard.Watch(a.ctx, a.caller)
+	context.AfterFunc(watched, func() {
+		defer stop()
+		if errors.Is(context.Cause(watched), guard.ErrRevoked) {
+			a.end(errTokenRevoked)
+		}
+	})
 }
 
 // overdue is why a request that was admitted must end now, nil while it may go on.
@@ -114,7 +138,7 @@ func (g *Gateway) tend() {
 		case <-g.closed:
 			return
 		case <-tick.C:
-			g.running.look(g.overdue)
+			g.running.look(g.overdue, g.watch)
 		}
 	}
 }
