@@ -81,6 +81,7 @@ func (r *Route) checks(req Canonical, caller *Caller, now time.Time) []Check {
 		e := &r.Where[i]
 		add("where", e.holds(req, caller), "%s", e.compare(req, caller))
 	}
+	add("stale", true, "%s", r.staleText(req.Method))
 	return all
 }
 
