@@ -29,6 +29,7 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/oidc":   {"ground", "what an authorization request needs before it is answered"},
 	"internal/policy": {"ground", "who may call what: a policy read, a request made canonical, a decision"},
 	"internal/forge":  {"ground", "every forged token, by name, as data"},
+	"internal/gcd":    {"ground", "the greatest common divisor of very large integers"},
 
 	"internal/finding": {"ground", "ids, titles, severities and remedies that inspector and auditor share"},
 	"internal/inspect": {"ground", "what a token is, says and risks"},
