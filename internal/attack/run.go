@@ -18,8 +18,10 @@ type Config struct {
 	// Token returns a valid token, as fresh as can be. It is called at the
 	// beginning and when the one in use is about to expire.
 	Token func(context.Context) (string, error)
-	// Second is another token of the same issuer, to recover its key from.
-	Second string
+	// More are other tokens of the same issuer, to recover its key from.
+	More []string
+	// RecoverKey allows a computation of minutes for that, with 600 MB of memory.
+	RecoverKey bool
 	// Keys are the issuer's, and KeysDocument the set as it is served; KeysNote
 	// says why there are none.
 	Keys         jose.KeySet
@@ -62,6 +64,7 @@ type Progress struct {
 	Done, All int // attacks, over all targets
 	ID        string
 	Route     string
+	Doing     string // what takes long just now; "" for requests
 }
 
 // run is one run.
@@ -71,6 +74,7 @@ type run struct {
 	listener    *listener
 	recovered   jose.Key
 	recoverNote string
+	notes       []string
 	done, all   int
 }
 
@@ -112,6 +116,7 @@ func Run(ctx context.Context, c Config) (Report, error) {
 		report.Targets = append(report.Targets, at)
 		report.Results = append(report.Results, results...)
 	}
+	report.Notes = append(report.Notes, r.notes...)
 	report.Interrupted = ctx.Err() != nil
 	report.Ended = c.now().UTC()
 	report.conclude()
@@ -209,7 +214,7 @@ func (r *run) rows(ctx context.Context, route *route, st state) ([]Result, error
 	p := plan{}
 	blocked := st.reason
 	if blocked == "" && st.unsigned == "" {
-		r.recover(route.valid)
+		r.recover(ctx, route)
 		var err error
 		if p, err = r.prepare(route); err != nil {
 			return r.all0(route, "Nothing could be forged from the valid token: "+err.Error()+"."), err

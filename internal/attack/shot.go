@@ -89,7 +89,7 @@ func (r *run) planFor(route *route) (plan, error) {
 	for _, e := range r.config.Extra {
 		p.add(shot{id: e.Row, name: e.Name, title: e.Title, want: "It is no access token for this API now.", token: e.Raw})
 	}
-	for _, s := range r.confusedWithRecovered(source) {
+	for _, s := range r.withRecovered(source) {
 		p.add(s)
 	}
 	for _, s := range gateShots(route.target, route.valid) {

@@ -27,7 +27,7 @@ func (a *app) auditConfig(ctx context.Context, f *auditing, args []string) (atta
 	c := attack.Config{
 		Issuer: f.issuer, Audience: f.audience, AllowDoS: f.allowDoS, Only: f.only, Skip: f.skip, Rate: f.rate, Concurrency: f.concurrency,
 		Timeout: f.timeout, Patience: f.patience, Authorized: f.authorized, CallbackListen: f.callbackListen, CallbackURL: f.callbackURL,
-		Progress: a.progress(f.quiet), Version: version(), Now: time.Now,
+		RecoverKey: f.recoverKey, Progress: a.progress(f.quiet), Version: version(), Now: time.Now,
 	}
 	done := func() {}
 	var err error
@@ -93,12 +93,12 @@ func (a *app) readLists(f *auditing, c *attack.Config) error {
 		}
 		c.Extra = append(c.Extra, attack.Extra{Row: extra.row, Name: "given-" + extra.flag, Title: extra.title + " that was given", Raw: raw})
 	}
-	if f.second != "" {
-		raw, err := a.secretIn("second-token", f.second)
+	for _, value := range f.second {
+		raw, err := a.secretIn("second-token", value)
 		if err != nil {
 			return err
 		}
-		c.Second = raw
+		c.More = append(c.More, raw)
 	}
 	return nil
 }
