@@ -21,6 +21,8 @@ type verdictOf struct {
 	answer string
 	took   time.Duration
 	second bool // the second try showed the same
+
+	implied string // why it was accepted, and shows nothing of this row
 }
 
 // fire sends the shots of one row and judges them.
@@ -42,7 +44,7 @@ func (r *run) fire(ctx context.Context, route *route, row finding.Finding, shots
 		all.Go(func() {
 			defer func() { <-lanes }()
 			verdicts[i], failed[i] = r.try(ctx, route, s, notes)
-			if errors.Is(failed[i], errLimited) {
+			if errors.Is(failed[i], errLimited) || errors.Is(failed[i], errHung) {
 				stopped.Store(true)
 			}
 		})
@@ -106,6 +108,9 @@ func (r *run) once(ctx context.Context, route *route, s shot) (verdictOf, answer
 		what, why = unclear, "the route repeats whatever headers it is sent, so a forged name in its answer says little"
 	}
 	v := verdictOf{shot: s, what: what, answer: why, took: a.took}
+	if s.implied != "" && what == accepted {
+		v.what, v.implied = refused, s.implied
+	}
 	switch {
 	case s.delay && a.took > 4500*time.Millisecond && route.oracle.slowest < time.Second:
 		v.what, v.answer = accepted, fmt.Sprintf("the answer took %s: the command was run", a.took.Round(time.Millisecond))
@@ -149,6 +154,9 @@ func (r *run) weigh(row finding.Finding, verdicts []verdictOf) Result {
 	case len(doubtful) > 0:
 		result.Verdict, result.Evidence = Suspect, doubtful
 		result.Reason = fmt.Sprintf("%s: %s. Look at it by hand.", doubtful[0].Name, doubtful[0].Answer)
+	case slices.ContainsFunc(verdicts, func(v verdictOf) bool { return v.implied != "" }):
+		at := slices.IndexFunc(verdicts, func(v verdictOf) bool { return v.implied != "" })
+		result.Verdict, result.Reason = NotTestable, verdicts[at].implied
 	default:
 		result.Reason = fmt.Sprintf("All %d refused.", len(verdicts))
 	}

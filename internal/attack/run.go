@@ -27,6 +27,8 @@ type Config struct {
 	Keys         jose.KeySet
 	KeysDocument []byte
 	KeysNote     string
+	// Certificates are X.509 certificates of the keys, each as DER.
+	Certificates [][]byte
 	// Issuer and Audience are what the API expects; "": as in the token.
 	Issuer, Audience string
 	// Lab is the issuer's own signer, of a lab or a dev folder (C9).
@@ -140,8 +142,8 @@ func (r *run) newRoute(t Target) *route {
 	if patience == 0 {
 		patience = 15 * time.Second
 	}
-	client := &http.Client{Transport: t.dialer(), Timeout: timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return &route{target: t, client: client, pace: newPace(rate, patience), token: r.config.Token}
+	client := &http.Client{Transport: t.dialer(), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &route{target: t, client: client, pace: newPace(rate, patience), token: r.config.Token, limit: timeout}
 }
 
 // attack measures one route and sends it everything.
@@ -241,6 +243,9 @@ func (r *run) rows(ctx context.Context, route *route, st state) ([]Result, error
 		case errors.Is(err, errLimited):
 			blocked = route.limitedReason()
 			result = untestable(blocked)
+		case errors.Is(err, errHung):
+			blocked = route.hungReason()
+			result = untestable(blocked)
 		case ctx.Err() != nil:
 			result = untestable("The run was interrupted in the middle of it.")
 		case err != nil:
@@ -314,7 +319,11 @@ func (r *run) row(ctx context.Context, route *route, st state, p plan, row findi
 	case p.without[id] != "":
 		return untestable(p.without[id]), nil
 	}
-	result, err := r.fire(ctx, route, row, r.pick(p.shots[id]), notes)
+	shots, err := r.marked(ctx, route, p, id, r.pick(p.shots[id]))
+	if err != nil {
+		return Result{}, err
+	}
+	result, err := r.fire(ctx, route, row, shots, notes)
 	if err == nil && id == "T51" && result.Verdict == Resisted {
 		return r.leeway(ctx, route, result)
 	}
@@ -340,6 +349,9 @@ func (r *run) recheck(ctx context.Context, route *route) (renewed bool, reason s
 	a, err := route.send(ctx, shot{token: route.valid})
 	if errors.Is(err, errLimited) {
 		return false, route.limitedReason()
+	}
+	if errors.Is(err, errHung) {
+		return false, route.hungReason()
 	}
 	if err != nil {
 		return false, "The run was interrupted."

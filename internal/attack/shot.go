@@ -22,6 +22,7 @@ type shot struct {
 	severity              finding.Severity // of its acceptance, where that is less than the row's
 	delay                 bool             // time tells: it asks the target to wait
 	costly                bool             // time tells: it asks the target to work
+	implied               string           // why its acceptance says nothing of its own
 }
 
 func (s shot) request(ctx context.Context, t Target) (*http.Request, error) {
@@ -113,7 +114,7 @@ func (r *run) source(valid string) (forge.Source, error) {
 		}
 	}
 	issuer, audience := r.namesIn(token)
-	s := forge.Source{Valid: valid, Keys: r.config.Keys, Lab: r.config.Lab, Issuer: issuer, Audience: audience, Now: r.config.now(), Own: r.own}
+	s := forge.Source{Valid: valid, Keys: r.config.Keys, Document: r.config.KeysDocument, Certificates: r.config.Certificates, Lab: r.config.Lab, Issuer: issuer, Audience: audience, Now: r.config.now(), Own: r.own}
 	if r.listener != nil {
 		s.Callback = r.listener.url
 	}

@@ -87,7 +87,7 @@ func (f *auditing) flags(c *cobra.Command) {
 	s.StringVar(&f.otherAudience, "other-audience", "", "a token for another API, @FILE: must be refused")
 	s.StringVar(&f.revoked, "revoked", "", "a token from before a logout, @FILE: must be refused")
 	s.StringVar(&f.jwks, "jwks", "", "the issuer's key set, a file or a URL (default: by discovery from the token's iss)")
-	s.StringVar(&f.publicKey, "public-key", "", "the issuer's public key, a PEM file")
+	s.StringVar(&f.publicKey, "public-key", "", "the issuer's public key or its certificate, a PEM file")
 	s.StringVar(&f.issuer, "issuer", "", "the issuer that the API expects (default: the token's iss)")
 	s.StringVar(&f.audience, "audience", "", "the audience that the API expects (default: the token's aud)")
 	s.StringVar(&f.lab, "lab", "", "folder of `DIR` gatehouse dev or audit lab: signs wrong tokens with its keys")

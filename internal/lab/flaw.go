@@ -73,7 +73,7 @@ var Flaws = []Flaw{
 	{Name: "kid is a query", Rows: "T21"},
 	{Name: "kid is a command", Rows: "T22"},
 	{Name: "kid is fetched", Rows: "T22"},
-	{Name: "an unknown kid finds no key", Rows: "T20 T21 T22"},
+	{Name: "an unknown kid finds no key", Rows: "T18"},
 	{Name: "keys are fetched from jku", Rows: "T23"},
 	{Name: "keys are fetched from x5u", Rows: "T24"},
 	{Name: "the key of the header", Rows: "T25"},
