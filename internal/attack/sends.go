@@ -24,7 +24,7 @@ var sends = map[string]string{
 	"T78": "No token, and other methods.",
 	"T79": "Fifty tokens with kids that do not exist, while the issuer counts.",
 	"T80": "Nothing: the issuer's key set is read.",
-	"T81": "A thousand broken signatures, and a clock.",
+	"T81": "Three thousand broken signatures, and a clock. Only with --allow-dos.",
 	"T82": "Nothing of its own: all answers are looked through.",
 	"T83": "Nothing: see P02 to P06.",
 	"J01": "Nothing: the valid token is read.", "J02": "Nothing: the valid token is read.",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -247,62 +246,4 @@ func (r *run) storm(ctx context.Context, route *route) (Result, error) {
 		return result, nil
 	}
 	return Result{Verdict: Resisted, Reason: what, Sent: storm}, nil
-}
-
-// timing compares how long it takes to refuse a signature that is wrong at its
-// first byte and one that is wrong at its last (T81). It never says more than
-// SUSPECT: a network is no laboratory.
-func (r *run) timing(ctx context.Context, route *route) (Result, error) {
-	if !r.config.AllowDoS {
-		return untestable("It takes thousands of requests: allow it with --allow-dos."), nil
-	}
-	if !strings.HasPrefix(string(algorithmOf(route.valid)), "HS") {
-		return untestable("The signature is not compared with another one: it is no HMAC."), nil
-	}
-	at := strings.LastIndexByte(route.valid, '.')
-	first := route.valid[:at+1] + swapped(route.valid[at+1]) + route.valid[at+2:]
-	last := flipped(route.valid)
-	const samples = 500
-	var early, late []float64
-	for range samples {
-		for _, s := range []struct {
-			token string
-			into  *[]float64
-		}{{first, &early}, {last, &late}} {
-			a, err := route.send(ctx, shot{token: s.token})
-			if err != nil {
-				return Result{}, err
-			}
-			*s.into = append(*s.into, float64(a.took))
-		}
-	}
-	t := welch(early, late)
-	if math.Abs(t) > 6 {
-		return Result{Verdict: Suspect, Reason: fmt.Sprintf("The two differ significantly (t = %.1f over %d requests each).", t, samples), Sent: 2 * samples}, nil
-	}
-	return Result{Verdict: Resisted, Reason: fmt.Sprintf("No significant difference (t = %.1f over %d requests each).", t, samples), Sent: 2 * samples}, nil
-}
-
-func swapped(c byte) string {
-	if c == 'A' {
-		return "B"
-	}
-	return "A"
-}
-
-// welch is Welch's t statistic.
-func welch(a, b []float64) float64 {
-	mean := func(x []float64) (m, v float64) {
-		for _, one := range x {
-			m += one
-		}
-		m /= float64(len(x))
-		for _, one := range x {
-			v += (one - m) * (one - m)
-		}
-		return m, v / float64(len(x)-1)
-	}
-	ma, va := mean(a)
-	mb, vb := mean(b)
-	return (ma - mb) / math.Sqrt(va/float64(len(a))+vb/float64(len(b)))
 }

@@ -10,6 +10,7 @@ import (
 type Flaw struct {
 	Name      string
 	Rows      string         // the rows of the catalogue that show it, separated by spaces
+	Suspect   string         // the row that can only raise a suspicion of it
 	Algorithm jose.Algorithm // of the tokens it takes, "" for ES256
 	Costly    bool           // shown only with --allow-dos
 	Post      bool           // the route is POST
@@ -92,6 +93,7 @@ var Flaws = []Flaw{
 	{Name: "no check of exp", Rows: "T51 T52"},
 	{Name: "five minutes of leeway and more", Rows: "T51"},
 	{Name: "two minutes of leeway", Rows: "T51"},
+	{Name: "a comparison that takes longer the more fits", Suspect: "T81", Algorithm: "HS256", Costly: true},
 	{Name: "no check of nbf", Rows: "T52 T53"},
 	{Name: "no check of aud", Rows: "T54"},
 	{Name: "audience by prefix", Rows: "T54"},
