@@ -201,6 +201,11 @@ func (r *run) wanted(id string) bool {
 	})
 }
 
+// unnamed tells that single requests are asked for, and none of this row's is.
+func (r *run) unnamed(id string, p plan) bool {
+	return len(r.config.Only) > 0 && !slices.Contains(r.config.Only, id) && len(r.pick(p.shots[id])) == 0
+}
+
 func (r *run) expired() string {
 	for _, e := range r.config.Extra {
 		if e.Row == "T51" {
@@ -227,7 +232,7 @@ func (r *run) rows(ctx context.Context, route *route, st state) ([]Result, error
 	var late []finding.Finding
 	for _, row := range Rows() {
 		r.step(route, row.ID)
-		if !r.wanted(row.ID) {
+		if !r.wanted(row.ID) || blocked == "" && st.unsigned == "" && r.unnamed(row.ID, p) {
 			continue
 		}
 		if row.ID == "T82" {
