@@ -25,12 +25,12 @@ type target struct {
 }
 
 var node = []target{
-	{"fast-jwt-3.3.1", "T05", false},           // CVE-2023-48223: a key in PKCS #1 is taken for a secret
-	{"fast-jwt-6.0.1", "T05", false},           // CVE-2026-34950: so is one behind a line break
-	{"jws-4.0.0", "T11", true},                 // CVE-2025-65945: no secret is an empty one
-	{"node-jose-0.10.0", "T15 T25 T26", false}, // CVE-2018-0114: the key of the header. 0.9.2 needs two forks that no registry has
-	{"jwt-simple-0.5.2", "T05", false},         // CVE-2016-10555
-	{"hono-4.11.3", "T05", false},              // CVE-2026-22817: no algorithm is HS256
+	{"fast-jwt-3.3.1", "T05", false},       // CVE-2023-48223: a key in PKCS #1 is taken for a secret
+	{"fast-jwt-6.0.1", "T05", false},       // CVE-2026-34950: so is one behind a line break
+	{"jws-4.0.0", "T11", true},             // CVE-2025-65945: no secret is an empty one
+	{"node-jose-0.10.0", "T25 T26", false}, // CVE-2018-0114: the key of the header. 0.9.2 needs two forks that no registry has
+	{"jwt-simple-0.5.2", "T05", false},     // CVE-2016-10555
+	{"hono-4.11.3", "T05", false},          // CVE-2026-22817: no algorithm is HS256
 	{"fast-jwt-fixed", "", false}, {"hono-fixed", "", false}, {"node-jose-fixed", "", false}, {"jwt-simple-fixed", "", false}, {"jws-fixed", "", true},
 }
 

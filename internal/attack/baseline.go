@@ -24,8 +24,8 @@ type route struct {
 	limit  time.Duration // for one answer
 	hung   atomic.Int64  // how long answers that never came were waited for, in all
 
-	controlled         bool   // the controls were sent
-	implied, impliedBy string // what follows from them, and the row that shows it
+	controlled bool      // the controls were sent
+	implied    []control // those that were accepted
 }
 
 // Waiting for answers that do not come is bounded: a route that hangs at forged

@@ -125,7 +125,8 @@ func (r *run) withRecovered(source forge.Source) []shot {
 	return shots
 }
 
-// mint signs the claims of the valid token with changes, by the lab's key.
+// mint signs the claims of the valid token with changes, by the lab's key; nil
+// takes a claim away.
 func (r *run) mint(valid string, changes map[string]any) (string, error) {
 	token, err := jose.Parse(valid)
 	if err != nil {
@@ -133,7 +134,9 @@ func (r *run) mint(valid string, changes map[string]any) (string, error) {
 	}
 	claims := claimsOf(token)
 	for name, value := range changes {
-		claims[name] = value
+		if claims[name] = value; value == nil {
+			delete(claims, name)
+		}
 	}
 	kind := token.Type()
 	if kind == "" {
