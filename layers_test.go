@@ -30,6 +30,7 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/policy": {"ground", "who may call what: a policy read, a request made canonical, a decision"},
 	"internal/forge":  {"ground", "every forged token, by name, as data"},
 	"internal/feed":   {"ground", "revocation: entries, the fingerprint set, the wire form, the reader"},
+	"internal/gcd":    {"ground", "the greatest common divisor of very large integers"},
 
 	"internal/finding": {"ground", "ids, titles, severities and remedies that inspector and auditor share"},
 	"internal/inspect": {"ground", "what a token is, says and risks"},
