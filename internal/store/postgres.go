@@ -126,8 +126,10 @@ func pgConfig(c Config) (*pgx.ConnConfig, error) {
 		config.RuntimeParams["application_name"] = "gatehouse"
 	}
 	// No statement is prepared by name, so that PgBouncer may give each
-	// transaction another connection.
-	config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	// transaction another connection. An address may ask for it.
+	if !u.Query().Has("default_query_exec_mode") {
+		config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
 	config.OnNotice = onNotice
 	return config, nil
 }

@@ -19,7 +19,7 @@ import (
 func BenchmarkPostgres(b *testing.B) {
 	server := pgtest.StartOwn(b, pgtest.Config{Durable: true})
 	ctx := context.Background()
-	db, err := store.Open(ctx, store.Config{Database: server.Database(b), Connections: 36})
+	db, err := store.Open(ctx, store.Config{Database: server.Database(b) + os.Getenv("MORE"), Connections: 36})
 	if err != nil {
 		b.Fatal(err)
 	}
