@@ -42,6 +42,7 @@ type Config struct {
 	Locales []string // that the pages speak
 	// FeedAccess says who may read the revocation feed; zero: everybody (C19).
 	FeedAccess FeedAccess
+	feed       feedTimes // tests make them short
 }
 
 type handler struct {

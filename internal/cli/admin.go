@@ -87,17 +87,23 @@ func recordsOf(ctx context.Context, settings config.Config) (store.Config, error
 	return store.Config{Dir: settings.Data, Database: settings.Database, DatabasePassword: password, Connections: settings.DatabaseConnections}, err
 }
 
+// place is records for a command that needs some to be there.
+func (a *app) place(ctx context.Context) (store.Config, error) {
+	place, err := a.records(ctx)
+	if err == nil && place.Database == "" && !store.Exists(place.Dir) {
+		err = usagef("there is no Gatehouse data in %s. Start `gatehouse dev --data DIR` or `gatehouse serve` on it first", place.Dir)
+	}
+	return place, err
+}
+
 // adminConnections are enough for one command.
 const adminConnections = 4
 
 // enter opens the records for one command.
 func (a *app) enter(ctx context.Context, work func(context.Context, office) error) error {
-	place, err := a.records(ctx)
+	place, err := a.place(ctx)
 	if err != nil {
 		return err
-	}
-	if place.Database == "" && !store.Exists(place.Dir) {
-		return usagef("there is no Gatehouse data in %s. Start `gatehouse dev --data DIR` or `gatehouse serve` on it first", place.Dir)
 	}
 	place.Connections = adminConnections
 	db, err := store.Open(ctx, place)

@@ -141,7 +141,7 @@ Begin with:  gatehouse dev`,
 	audit := a.auditCommand()
 	audit.GroupID = "test"
 	root.AddCommand(audit)
-	for _, c := range []*cobra.Command{a.apiCommand(), a.roleCommand(), a.userCommand(), a.clientCommand(), a.serviceAccountCommand(), a.keyCommand(), a.kekCommand(), a.setupCommand()} {
+	for _, c := range []*cobra.Command{a.apiCommand(), a.roleCommand(), a.userCommand(), a.clientCommand(), a.serviceAccountCommand(), a.keyCommand(), a.kekCommand(), a.setupCommand(), a.migrateCommand(), a.storeCommand()} {
 		c.GroupID = "admin"
 		root.AddCommand(c)
 	}
@@ -177,6 +177,7 @@ func environmentTopic() *cobra.Command {
 
   GATEHOUSE_CONFIG  the configuration file, when --config is not given
   GATEHOUSE_DATA    the data folder, over the configuration file's
+  GATEHOUSE_DATABASE  the address of PostgreSQL, over the configuration file's; with its password
   GATEHOUSE_LISTEN  the address of serve, over the configuration file's
   GOGC, GOMEMLIMIT  the collector; servers set their own unless these are set`}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -185,6 +186,9 @@ func (w *pgWriter) recall(ctx context.Context, tx *txn, event *iam.Event) error 
 // for a standby makes PostgreSQL answer that all is well, with a warning.
 func commit(ctx context.Context, conn *sql.Conn) error {
 	return onPg(conn, func(c *pgconn.PgConn) error {
+		if err := ctx.Err(); err != nil || c.IsClosed() {
+			return fmt.Errorf("commit: %w", cmp.Or(err, driver.ErrBadConn)) // it was not sent
+		}
 		delete(c.CustomData(), warned)
 		answer, err := c.Exec(ctx, `SET LOCAL statement_timeout = 0; COMMIT`).ReadAll()
 		var refused *pgconn.PgError
@@ -195,9 +199,11 @@ func commit(ctx context.Context, conn *sql.Conn) error {
 			return errors.New("commit: the transaction had failed before")
 		case err == nil:
 			return nil
-		case errors.As(err, &refused) && refused.SeverityUnlocalized == "ERROR", pgconn.SafeToRetry(err):
-			return fmt.Errorf("commit: %w", err) // it was rolled back, or never asked
+		case errors.As(err, &refused) && refused.SeverityUnlocalized == "ERROR":
+			return fmt.Errorf("commit: %w", err) // it was rolled back
 		}
+		// Also where the driver calls it safe to retry: it does of a connection
+		// that broke after the question was sent.
 		return unknown(err)
 	})
 }

@@ -79,6 +79,7 @@ func (db *DB) startPostgres(ctx context.Context, c Config, pool *sql.DB) error {
 	if err := w.learn(ctx, time.Now().Add(pgPatience)); err != nil {
 		return fmt.Errorf("open the database: %w", unavailable(err))
 	}
+	db.sayDurability(ctx, c.Logger)
 	return nil
 }
 
