@@ -400,6 +400,32 @@ func (h *house) opening(w http.ResponseWriter) feed.Message {
 	return m
 }
 
+// Where the clocks differ by too much nothing proves that all is known, and
+// still each revocation counts as it comes.
+func TestAFeedOfAnotherTimeIsStaleAndHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, log := newHouse(t), &journal{}
+		f := h.follower(log.into, func(c *follow.Config) { c.Now = func() time.Time { return time.Now().Add(5 * time.Minute) } })
+		f.Start()
+		for n := range 20 {
+			time.Sleep(time.Second)
+			h.revoke(feed.Token, fmt.Sprint(n), 0)
+			if late := eventually(t, 15*time.Second, "a revocation", func() bool { return revoked(f, byID(fmt.Sprint(n))) }); n > 0 && late > time.Second {
+				t.Errorf("a revocation took %s", late)
+			}
+		}
+		if _, stale := f.Stale(); !stale {
+			t.Error("it is fresh")
+		}
+		if len(h.asked()) != 1 { // nor is one wasted at the start
+			t.Errorf("%d connections: %s", len(h.asked()), log)
+		}
+		if n := strings.Count(log.String(), "revocation feed is stale"); n != 1 || !strings.Contains(log.String(), "a minute apart") {
+			t.Errorf("the log: %s", log)
+		}
+	})
+}
+
 func TestCloseEndsTheFollowing(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for name, lie := range map[string]func(h *house, w http.ResponseWriter, r *http.Request){
