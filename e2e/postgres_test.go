@@ -232,15 +232,6 @@ func (n *node) client() *http.Client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// terminate ends the node as systemd does.
-func (n *node) terminate() {
-	n.t.Helper()
-	n.cmd.Process.Signal(syscall.SIGTERM)
-	if <-n.ended; n.fault != nil {
-		n.t.Errorf("after SIGTERM: %v", n.fault)
-	}
-}
-
 // goroutines ends the node by SIGQUIT, which makes it list them.
 func (n *node) goroutines() int {
 	n.t.Helper()
