@@ -63,6 +63,10 @@ const issueStatement = `INSERT INTO events (id, at, kind, actor, user_id, client
 	WHERE c.id = $7 AND c.disabled = $8 AND c.epoch = $9
 	RETURNING grant_id`
 
+func issueArgs(client iam.ClientID, epoch int64, event iam.Event, now instant) []any {
+	return []any{event.ID, now, event.Kind, event.Actor, event.TokenID, text(event.Detail), client, false, epoch}
+}
+
 // IssueForClient records a token of a service account under its one standing
 // grant, which is made when it is missing. iam.ErrConflict when the client was
 // disabled or moved on since it was read.
@@ -71,13 +75,20 @@ func (db *DB) IssueForClient(ctx context.Context, candidate iam.Grant, clientEpo
 		event.ID = iam.NewEventID()
 	}
 	var id iam.GrantID
-	err := db.writer.redo(ctx, &event, func(ctx context.Context, tx *txn) error {
+	write := db.writer.redo
+	if w, ok := db.writer.(*pgWriter); ok {
+		id, known, err := w.issue(ctx, issueArgs(candidate.ClientID, clientEpoch, event, fromNow(0)))
+		if err == nil {
+			return id, nil
+		}
+		write = func(ctx context.Context, event *iam.Event, run closure) error { return w.after(ctx, known, event, run) }
+	}
+	err := write(ctx, &event, func(ctx context.Context, tx *txn) error {
 		if tx.before != "" {
 			return tx.QueryRowContext(ctx, `SELECT grant_id FROM events WHERE id = $1`, event.ID).Scan(&id)
 		}
 		issue := func() error {
-			return tx.QueryRowContext(ctx, issueStatement, event.ID, micros(tx.now()), event.Kind, event.Actor, event.TokenID, text(event.Detail),
-				candidate.ClientID, false, clientEpoch).Scan(&id)
+			return tx.QueryRowContext(ctx, issueStatement, issueArgs(candidate.ClientID, clientEpoch, event, fromNow(0))...).Scan(&id)
 		}
 		err := issue()
 		if !errors.Is(err, sql.ErrNoRows) {

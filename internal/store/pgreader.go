@@ -19,6 +19,11 @@ import (
 // pgReader runs queries on PostgreSQL, each in at most pgPatience.
 type pgReader struct {
 	pool *sql.DB
+	pgTexts
+}
+
+// pgTexts puts the database's clock into queries.
+type pgTexts struct {
 	// hand is the clock that a test moves; nil: the database's.
 	hand    func() time.Time
 	written sync.Map // query → the same for PostgreSQL
@@ -112,7 +117,7 @@ var parameter = regexp.MustCompile(`\$\d+`)
 const pgNow = `(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000)::BIGINT`
 
 // write puts the database's clock into a query in the place of instants.
-func (r *pgReader) write(query string, args []any) (string, []any) {
+func (r *pgTexts) write(query string, args []any) (string, []any) {
 	if r.hand != nil {
 		r.written.Store(query, query)
 		return query, plain(resolve(args, r.hand()))

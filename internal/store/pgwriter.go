@@ -26,8 +26,7 @@ import (
 // commit only if it might have been. What loses a race begins again.
 type pgWriter struct {
 	pool *sql.DB
-	// hand is the clock that a test moves; nil: the database's.
-	hand    func() time.Time
+	pgTexts
 	history history
 	began   string // what begins a transaction
 	closed  atomic.Bool
@@ -39,26 +38,26 @@ type pgWriter struct {
 const pgRaces = 40
 
 // do runs a closure in a transaction of its own.
-func (w *pgWriter) do(ctx context.Context, run closure) error { return w.perform(ctx, nil, run) }
+func (w *pgWriter) do(ctx context.Context, run closure) error { return w.perform(ctx, nil, false, run) }
 
 // redo runs a closure once more when nobody knows how its COMMIT ended.
 func (w *pgWriter) redo(ctx context.Context, event *iam.Event, run closure) error {
 	if event.ID == "" {
 		event.ID = iam.NewEventID()
 	}
-	return w.perform(ctx, event, run)
+	return w.perform(ctx, event, false, run)
 }
 
 func (w *pgWriter) failing() bool { return w.broken.Load() }
 
-func (w *pgWriter) perform(ctx context.Context, event *iam.Event, run closure) error {
+func (w *pgWriter) perform(ctx context.Context, event *iam.Event, again bool, run closure) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	run = fenced(ctx, run)
 	deadline := time.Now().Add(pgPatience)
 	var races, reconnects int
-	again := false
+	retried := false
 	for {
 		err := w.attempt(ctx, deadline, func(ctx context.Context, tx *txn) (err error) {
 			if tx.restart, err = w.history.since(tx.line); err != nil {
@@ -85,8 +84,8 @@ func (w *pgWriter) perform(ctx context.Context, event *iam.Event, run closure) e
 		case ctx.Err() != nil && !errors.Is(err, errUnknown):
 			return ctx.Err()
 		case time.Now().After(deadline):
-		case errors.Is(err, errUnknown) && event != nil && !again:
-			again = true
+		case errors.Is(err, errUnknown) && event != nil && !retried:
+			again, retried = true, true
 			pause(ctx, 5)
 			continue
 		case errors.Is(err, errUnknown):
@@ -269,5 +268,6 @@ func (s *pgSession) QueryRowContext(ctx context.Context, query string, args ...a
 func (w *pgWriter) texts() []string {
 	all := map[string]bool{}
 	w.seen.Range(func(query, _ any) bool { all[query.(string)] = true; return true })
+	w.written.Range(func(_, text any) bool { all[text.(string)] = true; return true })
 	return slices.Sorted(maps.Keys(all))
 }

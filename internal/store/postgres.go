@@ -52,8 +52,8 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	total = max(total, minConnections)
 	read, write := pgPool(*config, total/3), pgPool(*config, total-total/3)
 	db := &DB{
-		reads:  &pgReader{pool: read, hand: c.Now},
-		writer: &pgWriter{pool: write, hand: c.Now, history: history{logger: c.Logger}},
+		reads:  &pgReader{pool: read, pgTexts: pgTexts{hand: c.Now}},
+		writer: &pgWriter{pool: write, pgTexts: pgTexts{hand: c.Now}, history: history{logger: c.Logger}},
 	}
 	if err := db.startPostgres(ctx, c, write); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -126,8 +126,10 @@ func pgConfig(c Config) (*pgx.ConnConfig, error) {
 		config.RuntimeParams["application_name"] = "gatehouse"
 	}
 	// No statement is prepared by name, so that PgBouncer may give each
-	// transaction another connection.
-	config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	// transaction another connection. An address may ask for it.
+	if !u.Query().Has("default_query_exec_mode") {
+		config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
 	config.OnNotice = onNotice
 	return config, nil
 }

@@ -27,7 +27,18 @@ const turnStatement = `UPDATE grants SET gen = gen + 1, rotated_at = $1, mac_key
 func (db *DB) TurnRefresh(ctx context.Context, t iam.Turn) (iam.Grant, iam.TurnOutcome, error) {
 	var grant iam.Grant
 	var outcome iam.TurnOutcome
-	err := db.writer.redo(ctx, &t.Event, func(ctx context.Context, tx *txn) (err error) {
+	write := db.writer.redo
+	if w, ok := db.writer.(*pgWriter); ok {
+		if t.Event.ID == "" {
+			t.Event.ID = iam.NewEventID()
+		}
+		grant, known, err := w.turn(ctx, t)
+		if err == nil {
+			return grant, iam.Rotated, nil
+		}
+		write = func(ctx context.Context, event *iam.Event, run closure) error { return w.after(ctx, known, event, run) }
+	}
+	err := write(ctx, &t.Event, func(ctx context.Context, tx *txn) (err error) {
 		now := tx.now()
 		if tx.before != "" {
 			grant, err = readGrant(ctx, tx, t.Grant)
