@@ -6,6 +6,8 @@ SHELL := /bin/bash
 FUZZTIME ?= 10m
 # The packages whose tests run on either database.
 ON_POSTGRES := ./internal/pgtest ./internal/store/... ./internal/keys ./internal/token ./internal/login ./internal/directory ./internal/api ./internal/web ./internal/server
+# The tests of faults that FAULT_TIME makes longer.
+LONG := ^(TestFault(Kill|Postgres)|TestC13History|TestFailover|TestPartition|TestAMillionUsersOnPostgres|TestCleanUpOnPostgres)$$
 MODULES := . guard/guardgrpc e2e e2e/openid e2e/vectors e2e/targets bench interop
 
 .PHONY: help
@@ -77,8 +79,8 @@ test: lint browser proxies databases ## everything that CI runs (under 25 minute
 	$(MAKE) --no-print-directory -C e2e/targets test
 
 .PHONY: test-long
-test-long: test ## everything, with ten minutes of fuzzing for each target and of kills
-	cd e2e && FAULT_TIME=10m go test -count=1 -timeout 30m -run '^TestFaultKill$$' .
+test-long: test ## everything, with ten minutes of fuzzing for each target and of kills, and long faults of PostgreSQL
+	cd e2e && FAULT_TIME=10m go test -count=1 -timeout 60m -v -run '$(LONG)' .
 	$(MAKE) --no-print-directory fuzz
 
 # Up to Go 1.26 a target whose time is up may fail with "context deadline

@@ -201,7 +201,7 @@ func (h *house) rotateThroughAKill(browser *http.Client, record *recorder) int {
 				}
 				s.Lock()
 				token := s.latest
-				if rand.IntN(8) == 0 { // a client that did not hear of the rotation
+				if rand.IntN(25) == 0 { // a client that did not hear of the rotation
 					token = s.before
 				}
 				s.Unlock()

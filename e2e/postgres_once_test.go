@@ -17,9 +17,12 @@ func TestC10C13AcrossProcesses(t *testing.T) {
 	}{{"directly", ""}, {"through PgBouncer in transaction mode", "transaction"}} {
 		t.Run(tc.name, func(t *testing.T) {
 			server := postgres(t)
-			dsn := server.Database(t)
 			if tc.bouncer != "" {
 				needPgBouncer(t)
+			}
+			t.Parallel() // most of it is waiting for the grace to end
+			dsn := server.Database(t)
+			if tc.bouncer != "" {
 				dsn = server.PgBouncer(t, tc.bouncer).DSN(dsn)
 			}
 			onceAcrossProcesses(t, newHouse(t, server, dsn, 2))

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -35,6 +36,7 @@ type house struct {
 
 	app      string // a public client with a login page
 	password string // of ada
+	secret   string // of the service account robot
 }
 
 // node is one `gatehouse serve`.
@@ -45,8 +47,12 @@ type node struct {
 	issuer  string
 	log     *logged
 	wrap    []string // before the command, such as nsenter
+	program string   // gatehouse when empty
+	env     []string
 	dialer  func(ctx context.Context, network, address string) (net.Conn, error)
 	cmd     *exec.Cmd
+	ended   chan struct{} // closed when cmd is, with fault
+	fault   error
 }
 
 // logged keeps what a process says.
@@ -120,13 +126,20 @@ func databaseOf(dsn string) string {
 func (h *house) configure(dsn string, nodes int) {
 	h.t.Helper()
 	dir := filepath.Dir(h.config)
+	address, err := url.Parse(dsn)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	password, _ := address.User.Password() // not in the configuration itself
+	h.write(filepath.Join(dir, "password"), password)
+	address.User = url.User(address.User.Username())
 	for i := range nodes {
 		port := strconv.Itoa(lowPort(h.t))
 		config := h.config
 		if i > 0 {
 			config = filepath.Join(dir, fmt.Sprintf("node%d.yaml", i))
 		}
-		h.write(config, fmt.Sprintf("issuer: %s\nlisten: 127.0.0.1:%s\ndata: ./data%d\ndatabase: %q\nkey_encryption_key: { file: ./kek }\n", h.issuer, port, i, dsn))
+		h.write(config, fmt.Sprintf("issuer: %s\nlisten: 127.0.0.1:%s\ndata: ./data%d\ndatabase: %q\ndatabase_password: { file: ./password }\nkey_encryption_key: { file: ./kek }\n", h.issuer, port, i, address))
 		h.nodes = append(h.nodes, &node{t: h.t, address: "127.0.0.1:" + port, config: config, issuer: h.issuer, log: &logged{}, dialer: new(net.Dialer).DialContext})
 	}
 }
@@ -148,17 +161,19 @@ func lowPort(t *testing.T) int {
 // launch runs `gatehouse serve` without waiting for it.
 func (n *node) launch() {
 	n.t.Helper()
-	args := append(append([]string{}, n.wrap...), binary, "serve", "--config", n.config)
+	args := append(append([]string{}, n.wrap...), cmp.Or(n.program, binary), "serve", "--config", n.config)
 	n.cmd = exec.Command(args[0], args[1:]...)
-	n.cmd.Env = append(os.Environ(), "GOTRACEBACK=all")
+	n.cmd.Env = append(append(os.Environ(), "GOTRACEBACK=all"), n.env...)
 	n.cmd.Stderr, n.cmd.Stdout = n.log, n.log
 	if err := n.cmd.Start(); err != nil {
 		n.t.Fatal(err)
 	}
-	cmd := n.cmd
+	cmd, ended := n.cmd, make(chan struct{})
+	n.ended = ended
+	go func() { n.fault = cmd.Wait(); close(ended) }()
 	n.t.Cleanup(func() {
 		cmd.Process.Kill()
-		cmd.Wait()
+		<-ended
 		if n.t.Failed() {
 			text := n.log.String()
 			n.t.Logf("the log of the node on %s ends:\n%s", n.address, text[max(0, len(text)-3000):])
@@ -179,6 +194,11 @@ func (n *node) ready() {
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if status, body = n.get("/readyz"); status == 200 {
 			return
+		}
+		select {
+		case <-n.ended:
+			n.t.Fatalf("the node on %s ended: %v\n%s", n.address, n.fault, n.log)
+		default:
 		}
 	}
 	n.t.Fatalf("the node on %s is not ready: %d %s\n%s", n.address, status, body, n.log)
@@ -212,21 +232,19 @@ func (n *node) client() *http.Client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// terminate ends the node as systemd does.
-func (n *node) terminate() {
-	n.t.Helper()
-	n.cmd.Process.Signal(syscall.SIGTERM)
-	if err := n.cmd.Wait(); err != nil {
-		n.t.Errorf("after SIGTERM: %v", err)
-	}
-}
-
 // goroutines ends the node by SIGQUIT, which makes it list them.
 func (n *node) goroutines() int {
 	n.t.Helper()
 	n.cmd.Process.Signal(syscall.SIGQUIT)
-	n.cmd.Wait()
+	<-n.ended
 	return strings.Count(n.log.String(), "\ngoroutine ")
+}
+
+func (h *house) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 // query asks the database itself.
@@ -254,7 +272,13 @@ func (h *house) furnish() {
 	if err := json.Unmarshal(h.stdout("user", "create", "ada", "--role", "viewer", "--json"), &user); err != nil {
 		h.t.Fatal(err)
 	}
-	h.app, h.password = "spa", user.Password
+	var robot struct {
+		Secret string `json:"client_secret"`
+	}
+	if err := json.Unmarshal(h.stdout("service-account", "create", "robot", "--role", "viewer", "--json"), &robot); err != nil {
+		h.t.Fatal(err)
+	}
+	h.app, h.password, h.secret = "spa", user.Password, robot.Secret
 }
 
 func (h *house) authorizeURL() string {
@@ -305,6 +329,10 @@ func (h *house) redeem(client *http.Client, code string) (answer, error) {
 
 func (h *house) refresh(client *http.Client, token string) (answer, error) {
 	return h.token(client, url.Values{"grant_type": {"refresh_token"}, "client_id": {h.app}, "refresh_token": {token}})
+}
+
+func (h *house) credentials(client *http.Client) (answer, error) {
+	return h.token(client, url.Values{"grant_type": {"client_credentials"}, "client_id": {"robot"}, "client_secret": {h.secret}})
 }
 
 // login redeems a code of a session and returns the refresh token.

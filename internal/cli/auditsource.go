@@ -185,7 +185,7 @@ func devSigning(ctx context.Context, dir string) (signing, error) {
 	if err != nil {
 		return signing{}, err
 	}
-	service, err := keys.Open(ctx, keys.Config{Records: db, KEKs: []keys.KEK{kek}})
+	service, err := keys.Open(ctx, keys.Config{Records: db, KEKs: []keys.KEK{kek}, Now: db.Now})
 	if err != nil {
 		return signing{}, errors.Join(err, db.Close())
 	}

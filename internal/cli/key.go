@@ -31,7 +31,7 @@ func (a *app) ring(ctx context.Context, work func(context.Context, *keys.Service
 		if err != nil {
 			return err
 		}
-		service, err := keys.Open(ctx, keys.Config{Records: o.db, KEKs: keks, PublishAhead: ahead})
+		service, err := keys.Open(ctx, keys.Config{Records: o.db, KEKs: keks, PublishAhead: ahead, Now: o.db.Now})
 		if err != nil {
 			return explainSealed(err)
 		}
@@ -78,7 +78,7 @@ func (a *app) keyList() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				listed := keys.States(stored, time.Now())
+				listed := keys.States(stored, o.db.Now())
 				rows := [][]string{}
 				for _, k := range listed {
 					rows = append(rows, []string{string(k.ID), string(k.Purpose), k.Algorithm, string(k.State), when(k.CreatedAt), when(k.ActivateAt)})

@@ -17,8 +17,9 @@ import (
 
 // records is where keys are kept; *store.DB satisfies it.
 type records interface {
-	// Now is the store's clock, the one that all nodes share (C26).
-	Now(ctx context.Context) (time.Time, error)
+	// Clock asks the store what time it is: its clock is the one that all nodes
+	// share (C26).
+	Clock(ctx context.Context) (time.Time, error)
 	Keys(ctx context.Context) ([]iam.Key, error)
 	AddKeys(ctx context.Context, keys []iam.Key, events ...iam.Event) error
 	RotateKey(ctx context.Context, rotation iam.KeyRotation, events ...iam.Event) error
@@ -123,7 +124,7 @@ func Open(ctx context.Context, config Config) (*Service, error) {
 // Reload reads the keys again, after another process changed them (C28).
 func (s *Service) Reload(ctx context.Context) error {
 	began := s.local()
-	now, err := s.records.Now(ctx)
+	now, err := s.records.Clock(ctx)
 	if err != nil {
 		return fmt.Errorf("read the clock: %w", err)
 	}

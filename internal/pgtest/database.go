@@ -6,7 +6,8 @@ import (
 )
 
 // Database makes an empty database for one test and returns its address
-// (postgres://…). It is dropped after the test.
+// (postgres://…). It is dropped after the
+// test, or goes with the server when that is the test's own.
 func (s *Server) Database(tb testing.TB) string {
 	tb.Helper()
 	return s.database(tb, "template0")
@@ -57,8 +58,8 @@ func (s *Server) database(tb testing.TB, template string) string {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		if !s.process.alive() {
-			return // the test killed it, and its data goes with it
+		if !s.shared {
+			return // it goes with its server, which may be dead or hang
 		}
 		if _, err := s.Query("postgres", fmt.Sprintf(`DROP DATABASE IF EXISTS %q WITH (FORCE)`, name)); err != nil {
 			tb.Logf("drop %s: %v", name, err)

@@ -3,7 +3,6 @@ package pgtest
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -54,19 +53,15 @@ var home = sync.OnceValues(func() (string, error) {
 	guard := exec.Command("/bin/sh", "-c", watchdog, "sh", dir)
 	guard.Dir = "/"
 	guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is not for it
-	pipe, err := guard.StdinPipe()
-	if err != nil {
+	if _, err := guard.StdinPipe(); err != nil {            // the kernel closes it when we end
 		return "", err
 	}
 	if err := guard.Start(); err != nil {
 		return "", fmt.Errorf("start the watchdog: %w", err)
 	}
-	leash = pipe
+	go guard.Wait() // it holds on to the pipe
 	return dir, nil
 })
-
-// leash keeps the pipe to the watchdog open; the kernel closes it.
-var leash io.Closer
 
 // account is who runs the servers: PostgreSQL refuses to run as root.
 var account = sync.OnceValues(func() (*syscall.Credential, error) {

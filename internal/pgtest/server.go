@@ -46,6 +46,7 @@ type Server struct {
 	password string // of the role gatehouse and of the superuser
 
 	process *process
+	shared  bool
 	names   names
 }
 
@@ -56,7 +57,13 @@ type names struct {
 	templates map[string]error
 }
 
-var shared = sync.OnceValues(func() (*Server, error) { return Run(Config{}) })
+var shared = sync.OnceValues(func() (*Server, error) {
+	s, err := Run(Config{})
+	if err == nil {
+		s.shared = true
+	}
+	return s, err
+})
 
 // Start returns the server that the tests of this process share; it is started
 // for the first and ends with the process. Without PostgreSQL on the machine the

@@ -72,6 +72,7 @@ type Parts struct {
 	throttle  *throttle.Throttle
 	outgoing  *http.Client
 	now       func() time.Time
+	own       func() time.Time // this machine's clock, which runs on while it sleeps
 	pool      *jwks.Pool
 	issuer    string
 	logger    *slog.Logger
@@ -82,6 +83,10 @@ type Parts struct {
 	canary      canary
 	sings       bool
 }
+
+// clockTolerance is how far this machine's clock may be from the database's
+// before the log says so.
+const clockTolerance = 2 * time.Second
 
 // Assemble opens the store and the keys and introduces the services.
 func Assemble(ctx context.Context, c Config) (*Parts, error) {
@@ -97,7 +102,14 @@ func Assemble(ctx context.Context, c Config) (*Parts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery), node: newNode(), sings: c.Canary && c.FeedAccess != api.FeedPrivate}
+	own := c.Now
+	if c.Database != "" {
+		if off := c.Now().Sub(db.Now()); off.Abs() > clockTolerance {
+			c.Logger.Warn("this machine's clock differs from the database's, which is the one that counts", "by", off.Round(time.Second).String())
+		}
+		c.Now = db.Now
+	}
+	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, own: own, outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery), node: newNode(), sings: c.Canary && c.FeedAccess != api.FeedPrivate}
 	if err := p.assemble(ctx, c); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -111,7 +123,7 @@ func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 	if p.throttle, err = p.newThrottle(ctx, c.Now); err != nil {
 		return err
 	}
-	p.Keys, err = keys.Open(ctx, keys.Config{Records: p.Store, KEKs: c.KEKs, PublishAhead: c.PublishAhead, Now: c.Now, Logger: c.Logger})
+	p.Keys, err = keys.Open(ctx, keys.Config{Records: p.Store, KEKs: c.KEKs, PublishAhead: c.PublishAhead, Now: p.own, Logger: c.Logger})
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func (p *Parts) hearPressure(ctx context.Context, changes []iam.Change) error {
 		}
 		if now.IsZero() {
 			var err error
-			if now, err = p.Store.Now(ctx); err != nil {
+			if now, err = p.Store.Clock(ctx); err != nil {
 				return fmt.Errorf("read the clock: %w", err)
 			}
 		}

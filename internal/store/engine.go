@@ -22,6 +22,8 @@ type writer interface {
 	// redo is do for a closure that writes the event. When nobody knows how its
 	// COMMIT ended it runs once more, and tx.before says what the first run did.
 	redo(ctx context.Context, event *iam.Event, run closure) error
+	// clock is the time by which transactions count.
+	clock() time.Time
 	// failing tells whether the last write failed for the database's sake.
 	failing() bool
 	close() error

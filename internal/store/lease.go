@@ -62,8 +62,8 @@ func (db *DB) Release(ctx context.Context, l iam.Lease, rest time.Duration) erro
 	})
 }
 
-// Now is the store's clock.
-func (db *DB) Now(ctx context.Context) (now time.Time, err error) {
+// Clock asks the store what time it is.
+func (db *DB) Clock(ctx context.Context) (now time.Time, err error) {
 	err = db.reads.QueryRowContext(ctx, `SELECT CAST($1 AS BIGINT)`, fromNow(0)).Scan(moment{&now})
 	return now, translate(err)
 }

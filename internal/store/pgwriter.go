@@ -28,10 +28,13 @@ type pgWriter struct {
 	pool *sql.DB
 	pgTexts
 	history history
+	heard   atomic.Pointer[reading]
 	began   string // what begins a transaction
 	closed  atomic.Bool
 	broken  atomic.Bool
-	seen    sync.Map // statements that ran
+	unknown atomic.Int64 // COMMITs that ended nobody knows how
+	settled atomic.Int64 // how many of them are settled
+	seen    sync.Map     // statements that ran
 }
 
 // pgRaces bounds how often a transaction that lost a race begins again.
@@ -59,9 +62,15 @@ func (w *pgWriter) perform(ctx context.Context, event *iam.Event, again bool, ru
 	var races, reconnects int
 	retried := false
 	for {
+		before := w.unknown.Load()
 		err := w.attempt(ctx, deadline, func(ctx context.Context, tx *txn) (err error) {
 			if tx.restart, err = w.history.since(tx.line); err != nil {
 				return err
+			}
+			if before != w.settled.Load() {
+				if err := w.settle(ctx, tx); err != nil {
+					return err
+				}
 			}
 			if again {
 				if err := w.recall(ctx, tx, event); err != nil {
@@ -74,6 +83,12 @@ func (w *pgWriter) perform(ctx context.Context, event *iam.Event, again bool, ru
 			if err = w.learn(ctx, deadline); err == nil {
 				continue
 			}
+		}
+		switch {
+		case err == nil:
+			w.settled.Store(before)
+		case errors.Is(err, errUnknown):
+			w.unknown.Add(1)
 		}
 		switch {
 		case err == nil, w.harmless(err):
@@ -145,6 +160,7 @@ func (w *pgWriter) attempt(ctx context.Context, deadline time.Time, run closure)
 // database, in one round trip.
 func (w *pgWriter) begin(ctx context.Context, conn *sql.Conn) (*txn, error) {
 	var answer []*pgconn.Result
+	asked := time.Now()
 	err := onPg(conn, func(c *pgconn.PgConn) (err error) {
 		answer, err = c.Exec(ctx, w.began).ReadAll()
 		return err
@@ -161,21 +177,44 @@ func (w *pgWriter) begin(ctx context.Context, conn *sql.Conn) (*txn, error) {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
 	tx := &txn{session: &pgSession{conn: conn, seen: &w.seen}, at: time.UnixMicro(µs), line: string(last.Rows[0][1])}
+	w.heard.Store(&reading{tx.at, asked.Add(time.Since(asked) / 2)})
 	if w.hand != nil {
 		tx.at = w.hand()
 	}
 	return tx, nil
 }
 
-// recall finds out whether an earlier run was committed. It also writes
-// something, so that the COMMIT of this run, which may only read, waits for the
-// standbys that the earlier one should have waited for.
+// reading is what the database's clock said, and when it did by ours, of which
+// only what has passed since then counts: whatever time it tells, and however it
+// jumps, its seconds are as long.
+type reading struct{ said, when time.Time }
+
+// clock is the database's clock, a round trip's half exact.
+func (w *pgWriter) clock() time.Time {
+	if w.hand != nil {
+		return w.hand()
+	}
+	r := w.heard.Load()
+	return r.said.Add(time.Since(r.when))
+}
+
+// settle writes something. A COMMIT that was interrupted while it waited for
+// the standbys is seen by everybody on this server and by nobody on them. A
+// later transaction, which perhaps only reads what that one did and answers for
+// it, waits in its place: only a transaction that wrote does. One of many rows,
+// so that those who settle at once seldom meet.
+func (w *pgWriter) settle(ctx context.Context, tx *txn) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+		fmt.Sprint("settled.", rand.N(64)), fmt.Sprint(micros(tx.now())))
+	return err
+}
+
+// recall finds out whether an earlier run was committed.
 func (w *pgWriter) recall(ctx context.Context, tx *txn, event *iam.Event) error {
 	err := tx.QueryRowContext(ctx, `SELECT kind FROM events WHERE id = $1`, event.ID).Scan(&tx.before)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('settled', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, fmt.Sprint(micros(tx.now())))
 	return err
 }
 

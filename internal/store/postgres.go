@@ -32,8 +32,8 @@ const pgConnect = 2 * time.Second
 func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	// The database's clock is the only one that all nodes share (C26). A test
 	// moves time by hand; nothing else may.
-	if c.Now != nil && !testing.Testing() {
-		return nil, errors.New("open the database: PostgreSQL has its own clock, and takes no other")
+	if !testing.Testing() {
+		c.Now = nil
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

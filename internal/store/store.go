@@ -49,6 +49,11 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	return openSQLite(ctx, c)
 }
 
+// Now is the time by which this store counts, for whoever writes times into
+// tokens: on PostgreSQL the database's, which all nodes share, whatever their
+// machines say (C26).
+func (db *DB) Now() time.Time { return db.writer.clock() }
+
 // Close waits for the writes under way and closes the files.
 func (db *DB) Close() error { return errors.Join(db.writer.close(), db.reads.close()) }
 

@@ -193,6 +193,8 @@ func (w *groupWriter) close() error {
 // failing tells whether the last batch was abandoned.
 func (w *groupWriter) failing() bool { return w.broken.Load() }
 
+func (w *groupWriter) clock() time.Time { return w.now() }
+
 // redo is do: whether a COMMIT of a file was done is always known.
 func (w *groupWriter) redo(ctx context.Context, _ *iam.Event, run closure) error {
 	return w.do(ctx, run)
