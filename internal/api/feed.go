@@ -37,12 +37,17 @@ const (
 type feedDoor struct {
 	hub    *broadcast.Hub
 	access FeedAccess
-	// Bounds of one connection; tests make them short.
-	write, life, again time.Duration
+	feedTimes
 }
 
+// feedTimes are the bounds of one connection.
+type feedTimes struct{ write, life, again time.Duration }
+
 func newFeedDoor(c Config) feedDoor {
-	return feedDoor{hub: c.Feed, access: c.FeedAccess, write: feedWriteLimit, life: feedLife, again: feedAgain}
+	if c.feed == (feedTimes{}) {
+		c.feed = feedTimes{write: feedWriteLimit, life: feedLife, again: feedAgain}
+	}
+	return feedDoor{hub: c.Feed, access: c.FeedAccess, feedTimes: c.feed}
 }
 
 // revocations streams the feed as server-sent events until the reader goes, or
@@ -59,6 +64,7 @@ func (h handler) revocations(w http.ResponseWriter, r *http.Request) error {
 	reader, err := h.feed.hub.Enter(respond.Address(r), r.Header.Get("Last-Event-ID"))
 	if errors.Is(err, broadcast.ErrFull) {
 		respond.RetryAfter(w, feedFull+rand.N(2*feedFull))
+		header.Set("Connection", "close") // who found no room shall not keep a connection either
 		return oauth.Refuse(oauth.CodeTemporarilyUnavailable, "There are too many readers of the revocation feed. Try again later, or read it from another node.").Because(err)
 	}
 	if err != nil {
@@ -111,8 +117,9 @@ func (h handler) stream(w http.ResponseWriter, r *http.Request, reader *broadcas
 	end, checked := time.Now().Add(life), time.Now()
 	for {
 		frames, err := reader.Next(ctx)
-		if err != nil {
-			return nil // the reader is gone, slow, or has been here for long; it connects again and resumes
+		if err != nil { // the reader is gone, slow, or has been here for long; it connects again and resumes
+			_ = control.SetWriteDeadline(time.Now().Add(time.Second)) // for the end of the answer
+			return nil
 		}
 		if time.Since(checked) >= h.feed.again {
 			if checked = time.Now(); h.mayFollow(r) != nil {

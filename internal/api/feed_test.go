@@ -5,14 +5,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/api"
+	"github.com/gatehouse-auth/gatehouse/internal/broadcast"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/feed"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
@@ -486,5 +490,150 @@ func TestC19_StreamsEndWithTheNode(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("the stream did not end")
 		}
+	}
+}
+
+// door serves the endpoint alone, with short times and a hub of its own.
+func (h *house) door(change func(*broadcast.Config), access api.FeedAccess, write, life, again time.Duration) (*broadcast.Hub, *httptest.Server) {
+	h.t.Helper()
+	c := broadcast.Config{Issuer: issuer, Keys: h.parts.Keys, Follow: func() broadcast.Tail { return h.parts.Store.TailRevocations(0) }}
+	if change != nil {
+		change(&c)
+	}
+	hub, err := broadcast.New(c)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	mux, err := api.Routes(api.WithFeedTimes(api.Config{Issuer: issuer, Tokens: h.parts.Tokens, Logins: h.parts.Logins, Keys: h.parts.Keys, Records: h.parts.Store,
+		Feed: hub, FeedAccess: access, Logger: slog.New(slog.DiscardHandler)}, write, life, again))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	s := httptest.NewServer(mux)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { hub.Run(ctx) })
+	h.t.Cleanup(func() { cancel(); running.Wait(); s.Close() })
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if r, err := hub.Enter(netip.Addr{}, ""); err == nil {
+			r.Close()
+			return hub, s
+		}
+		if time.Now().After(end) {
+			h.t.Fatal("the hub does not run")
+		}
+	}
+}
+
+func waitFor(t *testing.T, what string, limit time.Duration, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("after %s not: %s", limit, what)
+		}
+	}
+}
+
+// flood has thousands of new revocations at each look.
+type flood struct{ seq int64 }
+
+func (f *flood) Next(context.Context) ([]iam.Revocation, int64, error) {
+	if f.seq++; f.seq%2 == 0 {
+		return nil, f.seq, nil // so that one look ends
+	}
+	now := time.Now()
+	list := make([]iam.Revocation, 5000)
+	for i := range list {
+		list[i] = iam.Revocation{Seq: f.seq, At: now, Kind: iam.RevokeToken, Subject: fmt.Sprint(f.seq, i), DropAfter: now.Add(time.Second)}
+	}
+	return list, f.seq, nil
+}
+
+// A reader that never reads is cut, and its place is free again.
+func TestC19_AReaderThatNeverReadsIsCut(t *testing.T) {
+	h := newHouse(t)
+	hub, s := h.door(func(c *broadcast.Config) { c.Follow = func() broadcast.Tail { return &flood{} } }, api.FeedPublic, 200*time.Millisecond, time.Hour, time.Hour)
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /revocations HTTP/1.1\r\nHost: auth.example.com\r\n\r\n")
+	waitFor(t, "the reader is in", 5*time.Second, func() bool { return hub.Readers() == 1 })
+	waitFor(t, "the reader is out", 30*time.Second, func() bool { return hub.Readers() == 0 })
+}
+
+// A reader that goes away, and a stream that is old, leave their places.
+func TestC19_StreamsEnd(t *testing.T) {
+	h := newHouse(t)
+	hub, s := h.door(nil, api.FeedPublic, time.Second, time.Second, time.Hour)
+	response, err := http.Get(s.URL + "/revocations")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	began := time.Now()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		t.Errorf("an old stream does not end in order: %v", err)
+	}
+	if took := time.Since(began); took < 500*time.Millisecond || took > 3*time.Second {
+		t.Errorf("a stream of one second ended after %s", took)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	request, err := http.NewRequestWithContext(ctx, "GET", s.URL+"/revocations", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response, err = http.DefaultClient.Do(request); err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	cancel()
+	waitFor(t, "who went away is out", 700*time.Millisecond, func() bool { return hub.Readers() == 0 })
+}
+
+// C19: a reader of a private feed that loses its right loses the stream.
+func TestC19_ADisabledReaderLosesThePrivateStream(t *testing.T) {
+	h := newHouse(t)
+	hub, s := h.door(nil, api.FeedPrivate, time.Second, time.Hour, time.Millisecond)
+	request, err := http.NewRequestWithContext(t.Context(), "GET", s.URL+"/revocations", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.SetBasicAuth("orders-api", h.readerSecret)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil || response.StatusCode != 200 {
+		t.Fatal(response, err)
+	}
+	defer response.Body.Close()
+	time.Sleep(1200 * time.Millisecond)
+	if hub.Readers() != 1 {
+		t.Fatal("the stream ended while the client was a reader")
+	}
+	if err := h.parts.Directory.SetClient(context.Background(), "test", "orders-api", directory.Disabled); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the stream ends", 5*time.Second, func() bool { return hub.Readers() == 0 })
+}
+
+// Who finds no room hears when to come again, and keeps no connection.
+func TestC19_TooManyReaders(t *testing.T) {
+	h := newHouse(t)
+	_, s := h.door(func(c *broadcast.Config) { c.Readers = 1 }, api.FeedPublic, time.Second, time.Hour, time.Hour)
+	var last *http.Response
+	for range 2 {
+		response, err := http.Get(s.URL + "/revocations")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		last = response
+	}
+	if last.StatusCode != http.StatusServiceUnavailable || len(last.Header.Get("Retry-After")) != 2 || !last.Close {
+		t.Errorf("%d, Retry-After %q, closes: %v", last.StatusCode, last.Header.Get("Retry-After"), last.Close)
+	}
+	// The readiness of the node has nothing to do with its readers.
+	if a := h.do("GET", "/readyz", "", "", nil); a.status != 200 {
+		t.Errorf("readyz: %d", a.status)
 	}
 }
