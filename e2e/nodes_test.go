@@ -121,7 +121,7 @@ func TestC24AStoppedProcessSignsWithNoRetiredKey(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), `gatehouse_lease_holder{duty="keys"`) {
 		t.Errorf("%s %v", text, err)
 	}
-	if m := regexp.MustCompile(`gatehouse_revocation_delay_seconds (\S+)`).FindSubmatch(text); m != nil {
+	if m := regexp.MustCompile(`(?m)^gatehouse_revocation_delay_seconds (\S+)`).FindSubmatch(text); m != nil {
 		t.Logf("the canary measured %s s", m[1])
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -310,7 +312,7 @@ func TestAReaderPrintsWithoutItsSecret(t *testing.T) {
 	}
 	var log strings.Builder
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "reader", c.Reader)
-	for _, text := range []string{fmt.Sprint(c), fmt.Sprintf("%+v", c), fmt.Sprintf("%#v", c), fmt.Sprintf("%s", c.Reader), string(encoded), log.String()} {
+	for _, text := range []string{fmt.Sprint(c), fmt.Sprintf("%+v", c), fmt.Sprintf("%#v", c), fmt.Sprint(c.Reader), string(encoded), log.String()} {
 		if strings.Contains(text, "hunter2") {
 			t.Errorf("the secret is in %s", text)
 		}
@@ -435,32 +437,37 @@ func TestC24FeedKeysAndTokenKeysAreApart(t *testing.T) {
 }
 
 // That the issuer took back all its keys ends what they verified, cached or not,
-// and has them fetched again, past every cache.
+// and has them fetched again. Until they are, nothing verifies, not even with
+// what is on the disk.
 func TestC15AllKeysAreVoid(t *testing.T) {
 	iss, n := guardtest.NewIssuer(t), newNetwork()
-	g := of(t, iss, n)
+	file := filepath.Join(t.TempDir(), "keys.json")
+	keep := func(c *guard.Config) { c.SnapshotFile = file }
+	g := of(t, iss, n, keep)
 	h := g.Authenticated()(hello)
 	old := iss.Token(guardtest.Token{Audience: audience})
 	if w := get(h, old); w.Code != 200 {
 		t.Fatal(w.Code, w.Body)
 	}
 	iss.Forget()
-	before := n.count("/jwks.json")
-	set := guard.Revocations(g)
-	set.Add(feed.NewEntry(set.Salt(), feed.All, "all", 0, time.Now().Add(time.Minute)))
+	soon(t, "the end of the old key", func() bool { return get(h, old).Code == 401 })
 	want(t, get(h, old), 401, "invalid_token", "not signed with a key of this issuer")
-	if n.count("/jwks.json") == before {
-		t.Error("the keys were not fetched again")
-	}
-	if w := get(h, iss.Token(guardtest.Token{Audience: audience})); w.Code != 200 {
+	next := iss.Token(guardtest.Token{Audience: audience})
+	if w := get(h, next); w.Code != 200 {
 		t.Errorf("a token of the new key: %d %s", w.Code, w.Body)
 	}
-	// While they cannot be had, nothing verifies.
 	n.cutOff("/jwks.json")
-	set.Add(feed.NewEntry(set.Salt(), feed.All, "again", 0, time.Now().Add(time.Minute)))
-	if w := get(h, iss.Token(guardtest.Token{Audience: audience})); w.Code != 503 {
-		t.Errorf("with keys of before: %d", w.Code)
+	iss.Forget()
+	soon(t, "the end of the new key", func() bool { return get(h, next).Code == 503 })
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("keys that are void are on the disk: %v", err)
 	}
+	g.Close()
+	n.cutOff("*")
+	if w := get(of(t, iss, n, keep).Authenticated()(hello), next); w.Code != 503 {
+		t.Errorf("after a restart: %d", w.Code)
+	}
+	n.mend()
 }
 
 // A claim of the wrong type hides a token from its revocation, so it is refused

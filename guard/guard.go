@@ -143,7 +143,7 @@ func New(c Config) (*Guard, error) {
 func (g *Guard) assemble(c Config, logger *slog.Logger) (err error) {
 	ctx, stop := context.WithCancel(context.Background())
 	g.stop, g.watches = stop, newWatches(ctx, g.revoked)
-	feed := follow.Config{Issuer: c.Issuer, HTTPClient: c.HTTPClient, Reader: follow.Reader(c.Reader), Now: g.now, Logger: logger, Changed: g.watches.changed}
+	feed := follow.Config{Issuer: c.Issuer, HTTPClient: c.HTTPClient, Reader: follow.Reader(c.Reader), Now: g.now, Logger: logger, Changed: g.watches.changed, KeysVoid: g.keysVoid}
 	if c.SnapshotFile != "" {
 		feed.File = jwks.PrivateFile{Path: c.SnapshotFile + ".revocations", MaxBytes: follow.MaxFileBytes}
 	}
@@ -154,9 +154,13 @@ func (g *Guard) assemble(c Config, logger *slog.Logger) (err error) {
 		g.feed.None() // no discovery, or tokens of a product that has no feed
 	}
 	g.keys, err = jwks.New(jwks.Config{Issuer: c.Issuer, KeysURL: c.KeysURL, HTTPClient: c.HTTPClient, SnapshotFile: c.SnapshotFile,
-		Discovered: g.discovered, FeedFresh: g.feed.Fresh, Generation: g.feed.Generation, Now: g.now, Logger: logger})
+		Discovered: g.discovered, FeedFresh: g.feed.Fresh, Now: g.now, Logger: logger})
 	return err
 }
+
+// keysVoid ends keys that the issuer took back for good, also when their
+// revocation is forgotten.
+func (g *Guard) keysVoid() { g.keys.Void() }
 
 func (g *Guard) discovered(m jwks.Metadata) {
 	if g.form.feeds {
@@ -246,7 +250,7 @@ func (g *Guard) Close() error {
 	var faults []error
 	for _, member := range g.each() {
 		member.stop()
-		faults = append(faults, member.keys.Close(), member.feed.Close())
+		faults = append(faults, member.feed.Close(), member.keys.Close())
 		member.watches.ended.Wait()
 	}
 	return errors.Join(faults...)

@@ -314,6 +314,44 @@ func TestC16AFastClockDoesNotSaveAToken(t *testing.T) {
 	}
 }
 
+// The revocation is not forgotten before the last token that such a node may
+// have signed: one a minute fast, at a verifier that allows for a minute.
+func TestC16ARevocationOutlivesTheTokensOfAFastClock(t *testing.T) {
+	c := &clock{}
+	a := newAuthority(t, func(s *server.Config) { s.Now = c.now })
+	u := a.user("ada")
+	h := a.guard(func(g *guard.Config) { g.Leeway = time.Minute; g.SetClock(c.now) }).Require("orders:read")(hello)
+	token, err := jose.Parse(a.login("ada", "app", "orders:read")["access_token"])
+	a.must(err)
+	var claims map[string]any
+	a.must(json.Unmarshal(token.Payload(), &claims))
+	signer, err := a.parts.Keys.Signer(t.Context(), string(token.Algorithm()))
+	a.must(err)
+	ahead := time.Now().Add(59 * time.Second)
+	claims["iat"], claims["exp"], claims["jti"], claims["gid"], claims["sid"] = ahead.Unix(), ahead.Add(iam.AccessTokenLife).Unix(), "fast", "gr_fast", "ses_fast"
+	fast := sign2(t, signer, claims)
+	if w := get(h, fast); w.Code != 200 {
+		t.Fatal(w.Code, w.Body)
+	}
+	a.must(a.parts.Directory.SetPassword(t.Context(), "test", u.ID, "another-long-password-77"))
+	soon(t, "the end of the token", func() bool { return get(h, fast).Code == 401 })
+	for after := time.Duration(0); after < 13*time.Minute; after += 20 * time.Second {
+		c.ahead.Store(int64(after))
+		time.Sleep(20 * time.Millisecond)
+		if after%(2*time.Minute) == 0 { // heartbeats come, and what may be forgotten is
+			time.Sleep(1200 * time.Millisecond)
+		}
+		if w := get(h, fast); w.Code != 401 {
+			t.Fatalf("%s after its revocation: %d", after, w.Code)
+		}
+		// A verifier that starts now hears of it, too.
+		if after == 11*time.Minute+20*time.Second {
+			late := a.guard(func(g *guard.Config) { g.Leeway = time.Minute; g.SetClock(c.now) })
+			want(t, get(late.Require("orders:read")(hello), fast), 401, "invalid_token", "The token was revoked.")
+		}
+	}
+}
+
 func sign2(t testing.TB, s jose.Signer, claims any) string {
 	t.Helper()
 	raw, err := s.Sign("at+jwt", claims)

@@ -155,10 +155,8 @@ func (i *Issuer) Revoke(t testing.TB, tokens ...string) {
 		}
 		entries = append(entries, feed.NewEntry(i.feed.salt, feed.Token, claims.ID, 0, claims.Expires.Add(time.Minute)))
 	}
+	i.publish(entries...)
 	i.mu.Lock()
-	i.feed.entries = append(i.feed.entries, entries...)
-	close(i.feed.changed)
-	i.feed.changed = make(chan struct{})
 	guards := slices.Clone(i.guards)
 	i.mu.Unlock()
 	for _, g := range guards {
@@ -166,6 +164,15 @@ func (i *Issuer) Revoke(t testing.TB, tokens ...string) {
 			i.await(t, g, raw)
 		}
 	}
+}
+
+// publish says in the feed that something was revoked.
+func (i *Issuer) publish(entries ...feed.Entry) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.feed.entries = append(i.feed.entries, entries...)
+	close(i.feed.changed)
+	i.feed.changed = make(chan struct{})
 }
 
 // await waits until a guard refuses a token, for whatever reason.

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/guard"
+	"github.com/gatehouse-auth/gatehouse/internal/feed"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 )
 
@@ -84,6 +85,7 @@ func (i *Issuer) Forget() {
 	i.keys = nil
 	i.mu.Unlock()
 	i.Rotate()
+	i.publish(feed.NewEntry(i.feed.salt, feed.All, rand.Text(), 0, time.Now().Add(time.Hour)))
 }
 
 func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {

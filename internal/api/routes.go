@@ -44,7 +44,7 @@ type Config struct {
 	FeedAccess FeedAccess
 	// Troubles are mentioned by /readyz; nil: none.
 	Troubles troubles
-	feed       feedTimes // tests make them short
+	feed     feedTimes // tests make them short
 }
 
 // troubles are what somebody should know of a server that is ready all the same.

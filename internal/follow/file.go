@@ -23,9 +23,6 @@ type head struct {
 	Issuer  string `json:"issuer"`
 	// Complete is when all that was revoked by then was known.
 	Complete time.Time `json:"complete"`
-	// All is until when the issuer's word counts that all its keys are void, in
-	// Unix seconds; 0: it did not say so.
-	All uint32 `json:"all,omitempty"`
 }
 
 // load takes what is on disk. It can only make more tokens refused, so it is
@@ -73,10 +70,6 @@ func (f *Follower) parse(data []byte) error {
 	for range 16 {
 		f.set.Sweep(now)
 	}
-	if int64(h.All) > now.Unix() {
-		f.extra.Store(1)
-		f.saver.all = h.All
-	}
 	// What is from the future, by a clock that was wrong, still refuses; nothing
 	// is known about its age.
 	if age := now.Sub(h.Complete); age >= 0 {
@@ -101,7 +94,6 @@ const (
 // saver writes the file now and then. It belongs to the goroutine that follows.
 type saver struct {
 	dirty    bool
-	all      uint32
 	complete time.Time
 	at       time.Time     // of the last write
 	pause    time.Duration // until the next
@@ -172,7 +164,7 @@ func (s *saver) content(f *Follower) ([]byte, error) {
 	if (f.set.Salt() == feed.Salt{}) {
 		return nil, errors.New("there is nothing to save")
 	}
-	line, err := json.Marshal(head{Version: fileVersion, Issuer: f.issuer, Complete: s.complete.UTC().Round(0), All: s.all})
+	line, err := json.Marshal(head{Version: fileVersion, Issuer: f.issuer, Complete: s.complete.UTC().Round(0)})
 	if err != nil {
 		return nil, err
 	}

@@ -210,29 +210,3 @@ func TestTheFileIsWrittenNowAndThen(t *testing.T) {
 		}
 	})
 }
-
-// That all keys are void is known after a restart, too.
-func TestC15AllIsKeptOnDisk(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "file")
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
-		f := h.follower(onDisk(path))
-		ready(t, f)
-		h.revoke(feed.All, "all", 0)
-		eventually(t, 5*time.Second, "all", func() bool { return f.Generation() > 0 })
-		f.Close()
-		h.end()
-		again := h.follower(onDisk(path))
-		again.Start()
-		if again.Generation() == 0 {
-			t.Error("keys of before would verify again")
-		}
-		again.Close()
-		time.Sleep(time.Hour)
-		later := h.follower(onDisk(path))
-		later.Start()
-		if later.Generation() != 0 {
-			t.Error("it never ends")
-		}
-	})
-}

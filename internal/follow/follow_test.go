@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +20,8 @@ import (
 func TestC15EveryKindArrives(t *testing.T) {
 	h := newHouse(t)
 	h.revoke(feed.Token, "before", 0)
-	f := h.follower()
+	var void atomic.Int64
+	f := h.follower(func(c *follow.Config) { c.KeysVoid = func() { void.Add(1) } })
 	ready(t, f)
 	if !revoked(f, byID("before")) || revoked(f, byID("other")) {
 		t.Error("the snapshot is not what was revoked")
@@ -44,9 +46,18 @@ func TestC15EveryKindArrives(t *testing.T) {
 		}
 		t.Logf("%s after %s", tc.kind, late)
 	}
-	before := f.Generation()
+	if n := void.Load(); n != 1 {
+		t.Errorf("keys were void %d times for one that was taken back", n)
+	}
 	h.revoke(feed.All, "all", 0)
-	eventually(t, 5*time.Second, "all", func() bool { return f.Generation() != before })
+	eventually(t, 5*time.Second, "all", func() bool { return void.Load() == 2 })
+	h.cut() // the next snapshot says both again
+	eventually(t, 5*time.Second, "a new connection", func() bool { return len(h.asked()) == 2 })
+	h.revoke(feed.Token, "after", 0)
+	eventually(t, 5*time.Second, "it goes on", func() bool { return revoked(f, byID("after")) })
+	if n := void.Load(); n != 2 {
+		t.Errorf("keys were void %d times for two events", n)
+	}
 }
 
 func TestAnIssuerWithoutAFeedIsNeverStale(t *testing.T) {
@@ -387,6 +398,32 @@ func (h *house) opening(w http.ResponseWriter) feed.Message {
 	h.send(w, m, signer)
 	m.Entries = nil
 	return m
+}
+
+// Where the clocks differ by too much nothing proves that all is known, and
+// still each revocation counts as it comes.
+func TestAFeedOfAnotherTimeIsStaleAndHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, log := newHouse(t), &journal{}
+		f := h.follower(log.into, func(c *follow.Config) { c.Now = func() time.Time { return time.Now().Add(5 * time.Minute) } })
+		f.Start()
+		for n := range 20 {
+			time.Sleep(time.Second)
+			h.revoke(feed.Token, fmt.Sprint(n), 0)
+			if late := eventually(t, 15*time.Second, "a revocation", func() bool { return revoked(f, byID(fmt.Sprint(n))) }); n > 0 && late > time.Second {
+				t.Errorf("a revocation took %s", late)
+			}
+		}
+		if _, stale := f.Stale(); !stale {
+			t.Error("it is fresh")
+		}
+		if len(h.asked()) != 1 { // nor is one wasted at the start
+			t.Errorf("%d connections: %s", len(h.asked()), log)
+		}
+		if n := strings.Count(log.String(), "revocation feed is stale"); n != 1 || !strings.Contains(log.String(), "a minute apart") {
+			t.Errorf("the log: %s", log)
+		}
+	})
 }
 
 func TestCloseEndsTheFollowing(t *testing.T) {

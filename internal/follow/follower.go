@@ -34,8 +34,11 @@ type Config struct {
 	// Changed is called when tokens that were good may be revoked now. It must not
 	// wait.
 	Changed func()
-	Now     func() time.Time
-	Logger  *slog.Logger
+	// KeysVoid is called when the issuer took keys back: those that it published
+	// before must not verify any more. It must not wait long.
+	KeysVoid func()
+	Now      func() time.Time
+	Logger   *slog.Logger
 }
 
 // File keeps bytes that are believed when they are read back.
@@ -63,6 +66,7 @@ type Follower struct {
 	client  *http.Client
 	file    File
 	changed func()
+	void    func()
 	now     func() time.Time
 	logger  *slog.Logger
 	asker   *asker
@@ -73,7 +77,6 @@ type Follower struct {
 	beat     atomic.Int64 // since begun, when the set was last complete; may be negative
 	heard    atomic.Bool  // whether beat means anything
 	calm     atomic.Bool  // settled is closed
-	extra    atomic.Uint64
 
 	ctx   context.Context
 	stop  context.CancelFunc
@@ -95,7 +98,8 @@ type Follower struct {
 	keys    jose.KeySet
 	keysURL string // of keys
 	fetched time.Time
-	silent  bool // the log says that it is
+	silent  bool            // the log says that it is
+	dead    map[uint64]bool // revocations of keys that KeysVoid was called for
 	saver   saver
 }
 
@@ -104,10 +108,13 @@ func New(c Config) (*Follower, error) {
 	if c.Issuer == "" {
 		return nil, errors.New("follow: Issuer is required")
 	}
-	f := &Follower{issuer: c.Issuer, client: streaming(c.HTTPClient), file: c.File, changed: c.Changed, now: c.Now, logger: c.Logger,
-		found: time.Now(), moved: make(chan struct{}, 1), settled: make(chan struct{}), whole: make(chan struct{})}
+	f := &Follower{issuer: c.Issuer, client: streaming(c.HTTPClient), file: c.File, changed: c.Changed, void: c.KeysVoid, now: c.Now, logger: c.Logger,
+		found: time.Now(), moved: make(chan struct{}, 1), dead: map[uint64]bool{}, settled: make(chan struct{}), whole: make(chan struct{})}
 	if f.changed == nil {
 		f.changed = func() {}
+	}
+	if f.void == nil {
+		f.void = func() {}
 	}
 	if f.now == nil {
 		f.now = time.Now
@@ -231,9 +238,6 @@ func shut(c chan struct{}) {
 
 // Set is what is known to be revoked.
 func (f *Follower) Set() *feed.Set { return &f.set }
-
-// Generation moves when the issuer took back all keys that it had.
-func (f *Follower) Generation() uint64 { return f.set.Generation() + f.extra.Load() }
 
 // Age is for how long the set may lack revocations, on a clock that nobody sets
 // and on the one that does not stand still while the machine sleeps. False: it

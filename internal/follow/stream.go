@@ -42,6 +42,10 @@ func (f *Follower) run() {
 	for f.ctx.Err() == nil {
 		f.mu.Lock()
 		p := f.places
+		select { // the news that we are reading
+		case <-f.moved:
+		default:
+		}
 		f.mu.Unlock()
 		if p.Feed == "" || p.Keys == "" {
 			select {
@@ -59,7 +63,8 @@ func (f *Follower) run() {
 		if lived {
 			failures = 0
 		}
-		f.note(err)
+		f.blame(err)
+		f.complain(err)
 		f.pause(failures, err)
 	}
 }
@@ -81,15 +86,14 @@ func (f *Follower) pause(failures int, err error) {
 	}
 }
 
-// note keeps why there is no connection, and says once that the feed is stale.
-func (f *Follower) note(err error) {
-	f.blame(err)
+// complain says once that the feed is stale.
+func (f *Follower) complain(cause error) {
 	age, stale := f.Stale()
 	if !stale || f.silent || age < StaleAfter {
 		return
 	}
 	f.silent = true
-	f.logger.Warn("revocation feed is stale", "issuer", f.issuer, "seconds", int(age.Seconds()), "cause", err)
+	f.logger.Warn("revocation feed is stale", "issuer", f.issuer, "seconds", int(age.Seconds()), "cause", cause)
 }
 
 // blame keeps why all is not known.
@@ -125,12 +129,13 @@ func (f *Follower) connect(p Places) (lived bool, err error) {
 		if err != nil {
 			return lived, because(ctx, err)
 		}
-		live, good, err := f.take(ctx, p, e)
+		got, err := f.take(ctx, p, e)
 		if err != nil {
 			return lived, because(ctx, err)
 		}
+		live := got == fresh
 		lived = lived || live
-		if good && (live || time.Since(started) < loadMost) {
+		if got > nothing && (got != loading || time.Since(started) < loadMost) {
 			dog.Reset(StaleAfter)
 		}
 		if live && time.Since(f.fetched) > keysLife {
@@ -162,45 +167,76 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
-// take gives one event to the reader. live: all revocations are known now.
-// good: the message was of the issuer, and moved something.
-func (f *Follower) take(ctx context.Context, p Places, e feed.Event) (live, good bool, err error) {
+// gain is what an event brought.
+type gain int
+
+const (
+	nothing gain = iota
+	loading      // a part of a snapshot
+	untimed      // news, and no proof that they are of now
+	fresh        // all that was revoked is known
+)
+
+// take gives one event to the reader.
+func (f *Follower) take(ctx context.Context, p Places, e feed.Event) (gain, error) {
 	o, err := f.reader.Take(e, f.keys, f.now())
 	if errors.Is(err, feed.ErrUnknownKey) && time.Since(f.fetched) > keysPause {
 		if err := f.fetchKeys(ctx, p); err != nil {
-			return false, false, err
+			return nothing, err
 		}
 		o, err = f.reader.Take(e, f.keys, f.now())
 	}
-	if o.Changed {
+	f.voided(o.Entries)
+	// A snapshot that ends may have brought another salt, and all its entries.
+	if o.Changed || o.Live && o.Type == feed.Snapshot {
 		f.changed()
 		f.saver.dirty = true
 	}
-	if errors.Is(err, feed.ErrClock) {
+	if errors.Is(err, feed.ErrClock) { // what it brings is true all the same
 		f.blame(err)
-		return false, false, nil // stay connected: what it brings is true
+		f.complain(err)
+		return untimed, nil
 	}
 	if err != nil {
-		return false, false, err
-	}
-	for _, entry := range o.Entries {
-		if entry.Kind == feed.All {
-			f.saver.all = max(f.saver.all, entry.Drop)
-		}
+		return nothing, err
 	}
 	if !o.Live {
-		return false, o.Type == feed.Snapshot, nil
+		if o.Type == feed.Snapshot {
+			return loading, nil
+		}
+		return nothing, nil
 	}
 	if !f.Calm() && o.Type == feed.Snapshot {
 		f.rest()
 	}
 	age := f.set.Age(f.now())
-	if age > StaleAfter {
-		return false, false, nil // a repetition, or held back on its way
+	if age > StaleAfter || o.Type == "" {
+		return nothing, nil // a repetition, or held back on its way
 	}
 	f.complete(age)
 	f.saver.maybe(f)
-	return true, o.Type != "", nil
+	return fresh, nil
+}
+
+// maxDead bounds the memory for keys that were taken back; whoever has so many
+// fetches his keys once too often.
+const maxDead = 1024
+
+// voided calls KeysVoid for keys that were taken back, once for each revocation.
+func (f *Follower) voided(entries []feed.Entry) {
+	isNew := false
+	for _, e := range entries {
+		if (e.Kind != feed.Key && e.Kind != feed.All) || f.dead[e.Print] {
+			continue
+		}
+		if len(f.dead) >= maxDead {
+			clear(f.dead)
+		}
+		f.dead[e.Print], isNew = true, true
+	}
+	if isNew {
+		f.void()
+	}
 }
 
 // rest lets the first requests go a moment after the snapshot. It may be one that

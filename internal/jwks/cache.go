@@ -66,11 +66,8 @@ type Config struct {
 	// FeedFresh tells whether a key that was taken back would be known to be, so
 	// that keys may be used for longer without a refresh (C18). Nil: it would not.
 	FeedFresh func() bool
-	// Generation moves when the issuer took back all keys that it had: keys that
-	// were fetched before count no more. Nil: it never does.
-	Generation func() uint64
-	Now        func() time.Time
-	Logger     *slog.Logger
+	Now       func() time.Time
+	Logger    *slog.Logger
 }
 
 // Metadata is what a discovery document says that others than this package
@@ -90,11 +87,11 @@ type Cache struct {
 	client  *http.Client
 	told    func(Metadata)
 	fed     func() bool
-	epoch   func() uint64
 	now     func() time.Time
 	logger  *slog.Logger
 
 	snapshot atomic.Pointer[Snapshot]
+	epoch    atomic.Uint64 // moves with each Void
 	begin    sync.Once
 	settled  chan struct{} // a fetch has ended: plan the next one anew
 	saving   sync.Mutex
@@ -134,16 +131,13 @@ func New(c Config) (*Cache, error) {
 		return nil, errors.New("jwks: Issuer is required")
 	}
 	cache := &Cache{issuer: c.Issuer, keysURL: c.KeysURL, lazy: c.Lazy, file: c.SnapshotFile, client: sameOrigin(c.HTTPClient),
-		told: c.Discovered, fed: c.FeedFresh, epoch: c.Generation, now: c.Now, logger: c.Logger,
+		told: c.Discovered, fed: c.FeedFresh, now: c.Now, logger: c.Logger,
 		tokens: refetchBurst, unknown: map[string]time.Time{}, settled: make(chan struct{}, 1)}
 	if cache.now == nil {
 		cache.now = time.Now
 	}
 	if cache.told == nil {
 		cache.told = func(Metadata) {}
-	}
-	if cache.epoch == nil {
-		cache.epoch = func() uint64 { return 0 }
 	}
 	if cache.logger == nil {
 		cache.logger = slog.New(slog.DiscardHandler)
@@ -171,7 +165,7 @@ func sameOrigin(client *http.Client) *http.Client {
 // Current is the snapshot that may be used now, or nil. It takes no lock.
 func (c *Cache) Current() *Snapshot {
 	s := c.snapshot.Load()
-	if s == nil || s.generation != c.epoch() || !c.usable(c.now().Sub(s.Fetched), s.ttl) {
+	if s == nil || s.generation != c.epoch.Load() || !c.usable(c.now().Sub(s.Fetched), s.ttl) {
 		return nil
 	}
 	return s
@@ -190,6 +184,25 @@ func (c *Cache) maxStale() time.Duration {
 		return staleFed
 	}
 	return staleAlone
+}
+
+// Void says that the issuer took a key back, or all of them: what was fetched
+// before counts no more, in memory and on disk, and is fetched again past every
+// cache. A revocation is forgotten when the tokens that the issuer signed have
+// expired; who has stolen the key signs new ones.
+func (c *Cache) Void() {
+	c.epoch.Add(1)
+	if c.file != "" {
+		c.saving.Lock()
+		PrivateFile{Path: c.file}.Remove()
+		c.saving.Unlock()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastFail = nil // a failure of before is no reason to wait
+	if c.ctx.Err() == nil {
+		c.ended.Go(func() { c.fetch(c.ctx) })
+	}
 }
 
 // Ready fetches the keys if there are none yet. ErrUnavailable when that fails.

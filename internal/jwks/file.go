@@ -40,6 +40,7 @@ func (c *Cache) restore() {
 	if c.file == "" || c.Current() != nil {
 		return
 	}
+	generation := c.epoch.Load()
 	data, err := PrivateFile{Path: c.file, MaxBytes: maxFileBytes}.Read()
 	if errors.Is(err, fs.ErrNotExist) {
 		return
@@ -56,6 +57,7 @@ func (c *Cache) restore() {
 	if s.metadata != nil {
 		c.told(*s.metadata)
 	}
+	s.generation = generation
 	c.snapshot.Store(s)
 }
 
@@ -106,7 +108,11 @@ func (c *Cache) save() {
 	}
 	c.saving.Lock()
 	defer c.saving.Unlock()
-	err := c.write(c.snapshot.Load())
+	s := c.snapshot.Load()
+	if s.generation != c.epoch.Load() {
+		return // taken back meanwhile
+	}
+	err := c.write(s)
 	if err == nil {
 		return
 	}

@@ -20,7 +20,7 @@ const maxDocumentBytes = 64 << 10
 // load does discovery, if the address of the keys is not configured, and
 // fetches the key set.
 func (c *Cache) load(ctx context.Context) (*Snapshot, error) {
-	address, generation := c.keysURL, c.epoch()
+	address, generation := c.keysURL, c.epoch.Load()
 	var metadata *Metadata
 	if address == "" {
 		var err error
@@ -109,7 +109,7 @@ func (c *Cache) get(ctx context.Context, address string, limit int64) ([]byte, h
 		return nil, nil, err
 	}
 	request.Header.Set("Accept", "application/json")
-	if c.epoch() > 0 {
+	if c.epoch.Load() > 0 {
 		request.Header.Set("Cache-Control", "no-cache") // a cache may still have the keys that were taken back
 	}
 	response, err := c.client.Do(request)
