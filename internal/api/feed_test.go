@@ -202,9 +202,9 @@ func TestC15_EachActReachesAnotherNode(t *testing.T) {
 			return err
 		}, feed.Client},
 		{"C16 role of a service account edited, --now", "robot", func(h *house, _ answer) error { return d(h).EndHolders(ctx, "test", "viewer") }, feed.Client},
-		{"C14 client disabled", "", func(h *house, _ answer) error { return d(h).SetClient(ctx, "test", "app", directory.Disabled) }, feed.Grant},
-		{"C14 client deleted", "", func(h *house, _ answer) error { return d(h).DeleteClient(ctx, "test", "app") }, feed.Grant},
-		{"C14 service account disabled", "robot", func(h *house, _ answer) error { return d(h).SetClient(ctx, "test", "robot", directory.Disabled) }, feed.Grant},
+		{"C14 client disabled", "", func(h *house, _ answer) error { return d(h).SetClient(ctx, "test", "app", directory.Disabled) }, feed.Client},
+		{"C14 client deleted", "", func(h *house, _ answer) error { return d(h).DeleteClient(ctx, "test", "app") }, feed.Client},
+		{"C14 service account disabled", "robot", func(h *house, _ answer) error { return d(h).SetClient(ctx, "test", "robot", directory.Disabled) }, feed.Client},
 		{"C15 grant revoked", "", func(h *house, _ answer) error { return revokeFirstGrant(h) }, feed.Grant},
 		{"C15 consent taken back", "", func(h *house, _ answer) error {
 			_, err := h.parts.Store.RevokeConsent(ctx, h.ada.ID, "app", iam.Event{Kind: iam.EventConsentRevoked, Actor: "test"})
@@ -233,7 +233,19 @@ func TestC15_EachActReachesAnotherNode(t *testing.T) {
 		{"C13 mac key retired", "", func(h *house, login answer) error {
 			_, err := h.parts.Keys.Retire(ctx, "test", iam.KeyID(strings.Split(login.str("refresh_token"), ".")[1]))
 			return err
-		}, feed.Grant},
+		}, feed.Client},
+		{"C14 all sessions of a user ended", "", func(h *house, _ answer) error {
+			_, err := d(h).RevokeSessions(ctx, "test", directory.Logins{User: "ada"})
+			return err
+		}, feed.User},
+		{"C15 all grants of a user at a client ended", "", func(h *house, _ answer) error {
+			_, err := d(h).RevokeGrants(ctx, "test", directory.Logins{User: "ada", Client: "app"})
+			return err
+		}, feed.User},
+		{"C15 all grants of a client ended", "", func(h *house, _ answer) error {
+			_, err := d(h).RevokeGrants(ctx, "test", directory.Logins{Client: "app"})
+			return err
+		}, feed.Client},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := newHouse(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,6 +45,25 @@ func loginFlags(c *cobra.Command, l *directory.Logins, user, client string) {
 	c.Flags().StringVar(&l.Client, "client", "", client)
 }
 
+// pagePatience is how long a command looks for the rows of one page among those
+// that are over.
+const pagePatience = time.Second
+
+// fullPage reads on until the page is full, or the end, or its patience is.
+func fullPage[T any](after string, limit int, read func(after string, limit int) ([]T, string, error)) (page []T, next string, err error) {
+	page, next = []T{}, after
+	for began := time.Now(); time.Since(began) < pagePatience; {
+		var more []T
+		if more, next, err = read(next, limit-len(page)); err != nil {
+			return nil, "", err
+		}
+		if page = append(page, more...); next == "" || len(page) == limit {
+			break
+		}
+	}
+	return page, next, nil
+}
+
 // goOn says where a list goes on.
 func (a *app) goOn(next string) {
 	if next != "" {
@@ -63,7 +83,9 @@ func (a *app) sessionList() *cobra.Command {
 	after, limit := paging(c, "id")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return a.enter(c.Context(), func(ctx context.Context, o office) error {
-			sessions, next, err := o.directory.ListSessions(ctx, l, *after, int(*limit))
+			sessions, next, err := fullPage(*after, int(*limit), func(after string, limit int) ([]iam.ListedSession, string, error) {
+				return o.directory.ListSessions(ctx, l, after, limit)
+			})
 			if err != nil {
 				return err
 			}
@@ -90,7 +112,9 @@ func (a *app) grantList() *cobra.Command {
 	after, limit := paging(c, "id")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return a.enter(c.Context(), func(ctx context.Context, o office) error {
-			grants, next, err := o.directory.ListGrants(ctx, l, *after, int(*limit))
+			grants, next, err := fullPage(*after, int(*limit), func(after string, limit int) ([]iam.ListedGrant, string, error) {
+				return o.directory.ListGrants(ctx, l, after, limit)
+			})
 			if err != nil {
 				return err
 			}

@@ -225,11 +225,11 @@ func TestC24RetiringUsesThePlannedKey(t *testing.T) {
 }
 
 // A refresh token whose key another node made a moment ago, before this one
-// looked, is read all the same; a key that nobody made costs one look a second.
+// looked, is read all the same; a key that nobody made costs two looks a second.
 func TestANodeAsksForAKeyItDoesNotKnow(t *testing.T) {
 	r := newRing(t, 0)
 	other := r.knot(0, 0)
-	r.pass(1500*time.Millisecond, other)
+	r.pass(400*time.Millisecond, other)
 	other.asleep = true
 	for range 2 { // the second one was not even pending when the other looked
 		if _, err := r.Rotate(ctx, "test", iam.RefreshKeys, "HS256", keys.AtOnce); err != nil {
@@ -244,7 +244,7 @@ func TestANodeAsksForAKeyItDoesNotKnow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.pass(1100*time.Millisecond, other)
+	r.pass(300*time.Millisecond, other) // not long enough to be stale
 	if got, err := other.RefreshMAC(id, "x"); err != nil || string(got) != string(want) {
 		t.Errorf("%x %v", got, err)
 	}

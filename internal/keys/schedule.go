@@ -17,15 +17,18 @@ const (
 	// staleAfter is how long a process may go without hearing that nothing
 	// changed before it reads the keys again, and uses none until it has: a
 	// machine that slept must not sign with a key that everybody else has
-	// forgotten. It hears ten times a second, so this is thirty polls missed.
-	// Without the database nothing can be issued anyway.
-	staleAfter = 3 * time.Second
+	// forgotten. It hears ten times a second, so this is ten polls missed. A key
+	// that is retired signs nowhere a second later.
+	staleAfter = time.Second
+	// readPatience is how long a request waits for keys that must be read again,
+	// where it has no deadline of its own.
+	readPatience = 3 * time.Second
 	// rereadAfter bounds how far the measured time can drift from the store's,
 	// and how long a change that nobody heard of stays unknown.
 	rereadAfter = 10 * time.Second
 	// askAgain is the pause after keys could not be read, and between two
 	// readings for the sake of a key that nobody here knows.
-	askAgain = time.Second
+	askAgain = 500 * time.Millisecond
 	// keepSecrets is how long the secret of a key stays after its last use, for
 	// clocks that were wrong.
 	keepSecrets = 7 * 24 * time.Hour
@@ -151,7 +154,7 @@ func (s *Service) refresh(ctx context.Context) error {
 	if s.fresh() {
 		return nil
 	}
-	// While the database is away, one caller a second waits for it, not all.
+	// While the database is away, one caller at a time waits for it, not all.
 	if f := s.failed.Load(); f != nil && time.Since(f.at) < askAgain {
 		return f.err
 	}
@@ -172,7 +175,7 @@ func (s *Service) current() error {
 	if s.fresh() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), staleAfter)
+	ctx, cancel := context.WithTimeout(context.Background(), readPatience)
 	defer cancel()
 	return s.refresh(ctx)
 }
@@ -197,7 +200,7 @@ func (s *Service) reread() bool {
 	if since := s.local().Sub(s.anchor.Load().local); since >= 0 && since < askAgain {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), staleAfter)
+	ctx, cancel := context.WithTimeout(context.Background(), readPatience)
 	defer cancel()
 	return s.Reload(ctx) == nil
 }

@@ -196,9 +196,9 @@ func TestANodeThatCannotConfirmItsKeysDoesNotSign(t *testing.T) {
 	if err := r.db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r.clock.Advance(2 * time.Second)
+	r.clock.Advance(900 * time.Millisecond)
 	if _, err := r.Signer(ctx, "ES256"); err != nil {
-		t.Errorf("confirmed 2 seconds ago: %v", err)
+		t.Errorf("confirmed a moment ago: %v", err)
 	}
 	r.clock.Advance(time.Minute)
 	if s, err := r.Signer(ctx, "ES256"); err == nil {

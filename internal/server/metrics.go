@@ -82,7 +82,7 @@ func (p *Parts) metrics(ctx context.Context) string {
 	e.gauge("hash_waiting", "Logins that wait for a slot.", float64(load.Known), "lane", "known")
 	e.gauge("hash_waiting", "", float64(load.Strangers), "lane", "stranger")
 	e.counter("hashes_total", "Password hashes computed.", float64(load.Hashes))
-	e.gauge("keys_confirmed_age_seconds", "Since when this process knows that its keys are those of the database. Beyond 3 it does not sign.", p.Keys.Age().Seconds())
+	e.gauge("keys_confirmed_age_seconds", "Since when this process knows that its keys are those of the database. Beyond 1 it reads them again before it signs.", p.Keys.Age().Seconds())
 	e.gauge("goroutines", "Goroutines of this process.", float64(runtime.NumGoroutine()))
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)

@@ -72,6 +72,7 @@ type Parts struct {
 	throttle  *throttle.Throttle
 	outgoing  *http.Client
 	now       func() time.Time
+	own       func() time.Time // this machine's clock, which runs on while it sleeps
 	pool      *jwks.Pool
 	issuer    string
 	logger    *slog.Logger
@@ -101,13 +102,21 @@ func Assemble(ctx context.Context, c Config) (*Parts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
+<<<<<<< HEAD
+=======
+	own := c.Now
+>>>>>>> h-nodes
 	if c.Database != "" {
 		if off := c.Now().Sub(db.Now()); off.Abs() > clockTolerance {
 			c.Logger.Warn("this machine's clock differs from the database's, which is the one that counts", "by", off.Round(time.Second).String())
 		}
 		c.Now = db.Now
 	}
+<<<<<<< HEAD
 	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery), node: newNode(), sings: c.Canary && c.FeedAccess != api.FeedPrivate}
+=======
+	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, own: own, outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery), node: newNode(), sings: c.Canary && c.FeedAccess != api.FeedPrivate}
+>>>>>>> h-nodes
 	if err := p.assemble(ctx, c); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -121,7 +130,7 @@ func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 	if p.throttle, err = p.newThrottle(ctx, c.Now); err != nil {
 		return err
 	}
-	p.Keys, err = keys.Open(ctx, keys.Config{Records: p.Store, KEKs: c.KEKs, PublishAhead: c.PublishAhead, Now: c.Now, Logger: c.Logger})
+	p.Keys, err = keys.Open(ctx, keys.Config{Records: p.Store, KEKs: c.KEKs, PublishAhead: c.PublishAhead, Now: p.own, Logger: c.Logger})
 	if err != nil {
 		return err
 	}

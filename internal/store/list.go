@@ -11,7 +11,7 @@ import (
 
 // listScan bounds how many rows one page looks at to find those that are live:
 // what ended stays in the tables for a day, and an idle session for a month.
-const listScan = 10_000
+const listScan = 2000
 
 // listing is a list by key of rows that are live.
 type listing struct {
@@ -71,7 +71,7 @@ func grantListing(f iam.LoginFilter) (listing, []any) {
 	l := listing{columns: qualified(grantColumns), id: `t.id`, live: liveGrant, from: `grants t WHERE t.id <> ''`}
 	switch {
 	case f.User != "" && f.Client != "":
-		l.from = `grants t WHERE t.user_id = $5 AND t.client_id = $6`
+		l.from = `grants t WHERE t.user_id = $5 AND t.client_id || '' = $6` // a user has few: not the client's index
 		return l, []any{f.User, f.Client}
 	case f.User != "":
 		l.from = `grants t WHERE t.user_id = $5`
