@@ -42,15 +42,9 @@ type Config struct {
 	Locales []string // that the pages speak
 	// FeedAccess says who may read the revocation feed; zero: everybody (C19).
 	FeedAccess FeedAccess
-<<<<<<< HEAD
-	feed       feedTimes // tests make them short
-	// Troubles are mentioned by /readyz; nil: none.
-	Troubles troubles
-=======
 	// Troubles are mentioned by /readyz; nil: none.
 	Troubles troubles
 	feed     feedTimes // tests make them short
->>>>>>> h-nodes
 }
 
 // troubles are what somebody should know of a server that is ready all the same.

@@ -17,12 +17,8 @@ import (
 
 // records is where keys are kept; *store.DB satisfies it.
 type records interface {
-<<<<<<< HEAD
-	// Now is the store's clock, the one that all nodes share (C26).
-=======
 	// Clock asks the store what time it is: its clock is the one that all nodes
 	// share (C26).
->>>>>>> h-nodes
 	Clock(ctx context.Context) (time.Time, error)
 	Keys(ctx context.Context) ([]iam.Key, error)
 	AddKeys(ctx context.Context, keys []iam.Key, events ...iam.Event) error

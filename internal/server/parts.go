@@ -102,21 +102,14 @@ func Assemble(ctx context.Context, c Config) (*Parts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-<<<<<<< HEAD
-=======
 	own := c.Now
->>>>>>> h-nodes
 	if c.Database != "" {
 		if off := c.Now().Sub(db.Now()); off.Abs() > clockTolerance {
 			c.Logger.Warn("this machine's clock differs from the database's, which is the one that counts", "by", off.Round(time.Second).String())
 		}
 		c.Now = db.Now
 	}
-<<<<<<< HEAD
-	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery), node: newNode(), sings: c.Canary && c.FeedAccess != api.FeedPrivate}
-=======
 	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, own: own, outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery), node: newNode(), sings: c.Canary && c.FeedAccess != api.FeedPrivate}
->>>>>>> h-nodes
 	if err := p.assemble(ctx, c); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

@@ -62,11 +62,7 @@ func (db *DB) Release(ctx context.Context, l iam.Lease, rest time.Duration) erro
 	})
 }
 
-<<<<<<< HEAD
-// Clock asks the store what time it is (C26).
-=======
 // Clock asks the store what time it is.
->>>>>>> h-nodes
 func (db *DB) Clock(ctx context.Context) (now time.Time, err error) {
 	err = db.reads.QueryRowContext(ctx, `SELECT CAST($1 AS BIGINT)`, fromNow(0)).Scan(moment{&now})
 	return now, translate(err)
