@@ -67,7 +67,9 @@ func TestC15RevocationReachesTheGateway(t *testing.T) {
 		}
 		return body
 	}
-	token := func() string { return post("/oauth/token", url.Values{"grant_type": {"client_credentials"}})["access_token"].(string) }
+	token := func() string {
+		return post("/oauth/token", url.Values{"grant_type": {"client_credentials"}})["access_token"].(string)
+	}
 	revoke := func(token string) { post("/oauth/revoke", url.Values{"token": {token}}) }
 	ask := func(path, token string) (*http.Response, error) {
 		r, _ := http.NewRequest("GET", gateway+path, nil)
