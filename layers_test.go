@@ -40,7 +40,7 @@ var packages = map[string]struct{ layer, purpose string }{
 	"internal/config":   {"tool", "one struct: file and environment, checked once"},
 	"internal/throttle": {"tool", "how long the next attempt waits: counters in a fixed amount of memory"},
 	"internal/follow":   {"tool", "following an issuer's revocation feed"},
-	"internal/visit":    {"tool", "browser sessions of a gateway: tokens sealed in one file"},
+	"internal/visit":    {"tool", "browser sessions and sealed files of a gateway"},
 	"internal/dial":     {"tool", "the guarded dialer: fetches what strangers name"},
 
 	"guard":     {"public", "an API's gate"},

@@ -124,9 +124,12 @@ func TestGRPCThroughTheGateway(t *testing.T) {
 			defer conn.Close()
 			patient, enough := context.WithTimeout(t.Context(), 15*time.Second)
 			defer enough()
+			carrying := func(token string) context.Context {
+				return metadata.AppendToOutgoingContext(patient, "authorization", "Bearer "+token, "x-user-id", "evil")
+			}
 			with := func(spec guardtest.Token) context.Context {
 				spec.Subject, spec.Audience = "usr_amy", audience
-				return metadata.AppendToOutgoingContext(patient, "authorization", "Bearer "+issuer.Token(spec), "x-user-id", "evil")
+				return carrying(issuer.Token(spec))
 			}
 			amy := with(guardtest.Token{Scopes: []string{"chat"}})
 			var out wrapperspb.StringValue
@@ -216,6 +219,21 @@ func TestGRPCThroughTheGateway(t *testing.T) {
 			began := time.Now()
 			if err := talk.RecvMsg(&out); status.Code(err) != codes.Unauthenticated || status.Convert(err).Message() != "the token has expired" || time.Since(began) > 8*time.Second {
 				t.Errorf("a stream whose token ended: %v after %s", err, time.Since(began))
+			}
+
+			doomed := issuer.Token(guardtest.Token{Subject: "usr_amy", Audience: audience, Scopes: []string{"chat"}})
+			talk, err = conn.NewStream(carrying(doomed), &chatService.Streams[0], "/chat.v1.Chat/Talk")
+			if err == nil {
+				err = errors.Join(talk.SendMsg(wrapperspb.String("one")), talk.RecvMsg(&out))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(300 * time.Millisecond)
+			began = time.Now()
+			issuer.Revoke(t, doomed)
+			if err := talk.RecvMsg(&out); status.Code(err) != codes.Unauthenticated || status.Convert(err).Message() != "the token was revoked" || time.Since(began) > 3*time.Second {
+				t.Errorf("a stream whose token was revoked: %v after %s", err, time.Since(began))
 			}
 		})
 	}

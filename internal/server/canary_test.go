@@ -211,7 +211,10 @@ func TestTheCanarySaysWhenRevocationsAreLate(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	c := newCluster(t, func(c *Config) { c.FeedAccess = api.FeedPrivate })
-	within(t, 5*time.Second, "the duties are done", func() bool { return strings.Contains(body(t, c.nodes[0]), `duty="clean"`) })
+	within(t, 5*time.Second, "the duties are done and the feed was read", func() bool {
+		text := body(t, c.nodes[0])
+		return strings.Contains(text, `duty="clean"`) && strings.Contains(text, "\ngatehouse_feed_lag_seconds ")
+	})
 	text := body(t, c.nodes[0])
 	for _, want := range []string{
 		`gatehouse_database_up 1`, `gatehouse_feed_lag_seconds `, `gatehouse_feed_readers 0`, `gatehouse_hash_slots `, `gatehouse_hash_waiting{lane="stranger"} 0`,
