@@ -105,6 +105,10 @@ interop: ## our tokens and logins with the libraries of other languages (UPDATE=
 bench: ## speed beside peers and floors, in one run
 	cd bench && go run .
 
+.PHONY: bench-peers
+bench-peers: ## install the peers that make bench runs where they are there
+	GOBIN="$$PWD/bin" go install github.com/oauth2-proxy/oauth2-proxy/v7@v7.15.6
+
 .PHONY: differential
 differential: ## every forged token and vector to us and to other libraries
 	cd bench && go run ./differential

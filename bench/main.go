@@ -14,7 +14,7 @@ var rowName = flag.String("row", "", "over HTTP measure only rows whose name con
 func main() {
 	requests := flag.Int("requests", 4000, "requests of each round over HTTP")
 	logins := flag.Int("logins", 40, "logins of each class")
-	only := flag.String("only", "", "verify, signon, gateway, database, http or token (the token endpoint alone); all when empty")
+	only := flag.String("only", "", "verify, signon, gateway, database, feed, http or token (the token endpoint alone); all when empty")
 	flag.Parse()
 	if os.Getenv(floorEnv) != "" {
 		serveSignOnFloor()
@@ -38,7 +38,13 @@ func main() {
 			os.Exit(1)
 		}
 	}
-	if *only == "verify" || *only == "signon" || *only == "gateway" || *only == "database" {
+	if *only == "" || *only == "feed" {
+		if err := feeds(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+	}
+	if *only == "feed" || *only == "verify" || *only == "signon" || *only == "gateway" || *only == "database" {
 		return
 	}
 	if err := overHTTP(*requests, *logins, *only == "token"); err != nil {

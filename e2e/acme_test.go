@@ -121,6 +121,92 @@ func pool(t *testing.T, file string) *x509.CertPool {
 	return p
 }
 
+// visit asks a server on a port under a name, and trusts the authority alone.
+func (a authority) visit(port int, name, path string) (*tls.ConnectionState, error) {
+	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: a.roots, ServerName: name},
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		},
+		ForceAttemptHTTP2: true,
+	}}
+	defer client.CloseIdleConnections()
+	response, err := client.Get(fmt.Sprintf("https://%s:%d%s", name, port, path))
+	if err != nil {
+		return nil, err
+	}
+	response.Body.Close()
+	if response.StatusCode != 200 {
+		return nil, fmt.Errorf("status %d", response.StatusCode)
+	}
+	return response.TLS, nil
+}
+
+// A gateway gets its own certificate, for its own name, and keeps it sealed over a
+// restart.
+func TestGatewayWithACME(t *testing.T) {
+	port := freePorts(t, 1)[0]
+	ca := startAuthority(t, port)
+	data := filepath.Join(t.TempDir(), "gateway")
+	serve := func() *exec.Cmd {
+		cmd := exec.Command(binary, "gateway", "--to", "http://127.0.0.1:1", "--issuer", "https://auth.example.com", "--audience", "https://api.example.com",
+			"--listen", fmt.Sprintf("127.0.0.1:%d", port), "--data", data, "--acme", "api.example.com", "--acme-email", "ops@example.com", "--acme-directory", ca.directory)
+		cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+ca.trust)
+		cmd.Stderr = os.Stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+		return cmd
+	}
+	server := serve()
+	var first, second *tls.ConnectionState
+	var err error
+	eventually(t, "a certificate is issued", func() bool {
+		first, err = ca.visit(port, "api.example.com", "/healthz")
+		return err == nil
+	})
+	leaf := first.PeerCertificates[0]
+	if len(leaf.DNSNames) != 1 || leaf.DNSNames[0] != "api.example.com" || first.NegotiatedProtocol != "h2" {
+		t.Errorf("names %v, protocol %s", leaf.DNSNames, first.NegotiatedProtocol)
+	}
+	if _, err := ca.visit(port, "other.example.com", "/healthz"); err == nil {
+		t.Error("another name gets a certificate")
+	}
+	server.Process.Signal(syscall.SIGTERM)
+	if err := server.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v", err)
+	}
+
+	// After a restart it comes from the folder: the authority is not asked again.
+	ca.stop()
+	serve()
+	eventually(t, "the same certificate after a restart", func() bool {
+		second, err = ca.visit(port, "api.example.com", "/healthz")
+		return err == nil
+	})
+	if second.PeerCertificates[0].SerialNumber.Cmp(leaf.SerialNumber) != 0 {
+		t.Error("a new certificate for each start")
+	}
+	files, err := filepath.Glob(filepath.Join(data, "sealed", "*"))
+	if err != nil || len(files) < 2 {
+		t.Errorf("%d sealed files: %v", len(files), err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(content, []byte("PRIVATE KEY")) || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s holds a private key in the clear, or has mode %04o", file, info.Mode().Perm())
+		}
+	}
+}
+
 func TestServeWithACME(t *testing.T) {
 	port := freePorts(t, 1)[0]
 	ca := startAuthority(t, port)
@@ -147,25 +233,7 @@ func TestServeWithACME(t *testing.T) {
 		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 		return cmd
 	}
-	visit := func(name string) (*tls.ConnectionState, error) {
-		client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
-			TLSClientConfig: &tls.Config{RootCAs: ca.roots, ServerName: name},
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return (&net.Dialer{}).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
-			},
-			ForceAttemptHTTP2: true,
-		}}
-		defer client.CloseIdleConnections()
-		response, err := client.Get(fmt.Sprintf("https://auth.example.com:%d/readyz", port))
-		if err != nil {
-			return nil, err
-		}
-		response.Body.Close()
-		if response.StatusCode != 200 {
-			return nil, fmt.Errorf("status %d", response.StatusCode)
-		}
-		return response.TLS, nil
-	}
+	visit := func(name string) (*tls.ConnectionState, error) { return ca.visit(port, name, "/readyz") }
 	server := serve()
 	var first *tls.ConnectionState
 	eventually(t, "a certificate is issued", func() bool {

@@ -146,3 +146,25 @@ func TestAuditOfTheGateway(t *testing.T) {
 		}
 	}
 }
+
+// broken is the line that `audit lab --json` prints when it is ready.
+type broken struct{ URL, Data string }
+
+// startLab starts the broken APIs on a free port.
+func startLab(t *testing.T) (broken, func()) {
+	t.Helper()
+	cmd := exec.Command(binary, "audit", "lab", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--json")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var b broken
+	if err := json.NewDecoder(out).Decode(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b, func() { cmd.Process.Kill(); cmd.Wait() }
+}

@@ -21,9 +21,9 @@ import (
 
 // ready is the line that `gatehouse dev --json` prints.
 type ready struct {
-	Ready                                         bool
-	Data, Issuer, API, Audience, Service, Gateway string
-	Apps                                          []struct {
+	Ready                                               bool
+	Data, Issuer, API, Audience, Service, Gateway, Desk string
+	Apps                                                []struct {
 		Name, URL string
 		ID        string `json:"client_id"`
 	}

@@ -3,8 +3,10 @@ package guard
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/feed"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 )
 
@@ -26,6 +28,14 @@ type verified struct {
 	authTime time.Time
 	// key is the key that verified it (C17).
 	key jose.Key
+	// by is the guard that verified it, whose feed speaks about it.
+	by *Guard
+	// subject is what the feed may name of it, and marks its fingerprints, which
+	// are computed once (C15, C16). fault: a claim that the feed speaks about has
+	// the wrong type.
+	subject feed.Subject
+	fault   error
+	marks   atomic.Pointer[marks]
 }
 
 func (c Caller) claims() jose.Claims {

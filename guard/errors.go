@@ -15,10 +15,14 @@ var (
 	ErrInvalid = errors.New("token is not valid")
 	// ErrExpired is an ErrInvalid: the token was good once.
 	ErrExpired = fmt.Errorf("token has expired: %w", ErrInvalid)
+	// ErrRevoked is an ErrInvalid: the issuer took the token back before its time,
+	// for example because its user logged out.
+	ErrRevoked = fmt.Errorf("token was revoked: %w", ErrInvalid)
 	// ErrForbidden: the token is good, and does not allow this.
 	ErrForbidden = errors.New("not allowed")
 	// ErrUnavailable: the issuer's keys cannot be had, so nothing is known about
-	// the token. The answer is 503, never 401.
+	// the token, or its revocations are not known and the route wants them to be.
+	// The answer is 503, never 401.
 	ErrUnavailable = errors.New("verification is not available")
 )
 
@@ -43,6 +47,7 @@ var sentences = []struct {
 	sentence string
 }{
 	// First: what made the keys unavailable may itself be a malformed document.
+	{errStale, ErrUnavailable, "stale", "It is not known right now whether the token was revoked. Try again in a moment."},
 	{ErrUnavailable, ErrUnavailable, "unavailable", "The token cannot be checked right now. Try again in a moment."},
 	{jose.ErrTooLarge, ErrInvalid, "size", "The token is larger than any token of this issuer."},
 	{jose.ErrCritical, ErrInvalid, "crit", "The token declares an extension critical that is not supported here."},
@@ -53,6 +58,7 @@ var sentences = []struct {
 	{jose.ErrType, ErrInvalid, "type", "The token is not an access token."},
 	{jose.ErrIssuer, ErrInvalid, "issuer", "The token is of another issuer."},
 	{jose.ErrAudience, ErrInvalid, "audience", "The token is for another audience."},
+	{errRevoked, ErrRevoked, "revoked", "The token was revoked."},
 	{jose.ErrExpired, ErrExpired, "expired", "The token has expired."},
 	{jose.ErrNotYet, ErrInvalid, "not_yet", "The token is not valid yet."},
 	{jose.ErrClaim, ErrInvalid, "claim", "A claim of the token is missing or malformed."},

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/follow"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 	"github.com/gatehouse-auth/gatehouse/internal/jwks"
 )
@@ -20,6 +22,10 @@ const (
 	defaultLeeway    = 30 * time.Second
 	maxLeeway        = 60 * time.Second
 	defaultCacheSize = 4096
+	// The first snapshot of the revocations is waited for this long: by Ready, and
+	// by requests, counted from the first of them. After that it counts as stale.
+	readyPatience   = 5 * time.Second
+	requestPatience = 2 * time.Second
 )
 
 // Config of a Guard. Issuer and Audience are required; the zero value of
@@ -45,8 +51,13 @@ type Config struct {
 	// SnapshotFile keeps the issuer's keys on disk, readable by this user alone,
 	// so that a restart while the issuer is down can verify, for as long as the
 	// process before it could have. One file for each issuer, in a folder that is
-	// there. Empty: keys are in memory only.
+	// there. The revocations are kept beside it, in the same name with
+	// ".revocations" after it. Empty: both are in memory only.
 	SnapshotFile string
+	// Reader is this API's client at the issuer: with it guard asks about tokens
+	// while the revocation feed is stale (OnStale), and reads a private feed. Zero:
+	// nobody is asked, and the feed is read as anyone may.
+	Reader Reader
 	// CORS lets pages of other origins call the API. Zero: none.
 	CORS CORS
 	// Profile is what the issuer's tokens look like. Zero: RFC 9068, as Gatehouse
@@ -58,6 +69,23 @@ type Config struct {
 	// now is the clock of tests.
 	now func() time.Time
 }
+
+// Reader is a confidential client of the issuer, authenticated by
+// client_secret_basic, that is a reader of this API: the issuer tells it whether
+// a token is live (RFC 7662 §2.1). It prints without its secret.
+type Reader struct{ ClientID, ClientSecret string }
+
+// String hides the secret.
+func (r Reader) String() string { return "Reader(" + r.ClientID + ")" }
+
+// GoString hides the secret.
+func (r Reader) GoString() string { return r.String() }
+
+// LogValue hides the secret.
+func (r Reader) LogValue() slog.Value { return slog.StringValue(r.String()) }
+
+// MarshalJSON hides the secret.
+func (r Reader) MarshalJSON() ([]byte, error) { return json.Marshal(r.String()) }
 
 // Guard verifies the tokens of one issuer for one API. Safe for concurrent
 // use. A nil or zero Guard lets nothing through: it answers 503.
@@ -71,6 +99,9 @@ type Guard struct {
 	cors     *cors  // nil: no page of another origin
 	metadata string // where a client finds the metadata, "" when the audience is no URL
 	keys     *jwks.Cache
+	feed     *follow.Follower
+	watches  *watches
+	stop     context.CancelFunc
 	cache    *cache
 
 	// Of a guard made by Any, by issuer and in order; it has no keys of its own.
@@ -100,12 +131,41 @@ func New(c Config) (*Guard, error) {
 	if logger == nil {
 		logger = slog.Default()
 	}
-	var err error
-	g.keys, err = jwks.New(jwks.Config{Issuer: c.Issuer, KeysURL: c.KeysURL, HTTPClient: c.HTTPClient, SnapshotFile: c.SnapshotFile, Now: g.now, Logger: logger})
-	if err != nil {
+	if err := g.assemble(c, logger); err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
 	}
 	return g, nil
+}
+
+// assemble introduces the keys and the feed to each other: the discovery
+// document that leads to the keys leads to the feed, and a fresh feed lets keys
+// live longer (C18).
+func (g *Guard) assemble(c Config, logger *slog.Logger) (err error) {
+	ctx, stop := context.WithCancel(context.Background())
+	g.stop, g.watches = stop, newWatches(ctx, g.revoked)
+	feed := follow.Config{Issuer: c.Issuer, HTTPClient: c.HTTPClient, Reader: follow.Reader(c.Reader), Now: g.now, Logger: logger, Changed: g.watches.changed, KeysVoid: g.keysVoid}
+	if c.SnapshotFile != "" {
+		feed.File = jwks.PrivateFile{Path: c.SnapshotFile + ".revocations", MaxBytes: follow.MaxFileBytes}
+	}
+	if g.feed, err = follow.New(feed); err != nil {
+		return err
+	}
+	if c.KeysURL != "" || c.Profile != RFC9068 {
+		g.feed.None() // no discovery, or tokens of a product that has no feed
+	}
+	g.keys, err = jwks.New(jwks.Config{Issuer: c.Issuer, KeysURL: c.KeysURL, HTTPClient: c.HTTPClient, SnapshotFile: c.SnapshotFile,
+		Discovered: g.discovered, FeedFresh: g.feed.Fresh, Now: g.now, Logger: logger})
+	return err
+}
+
+// keysVoid ends keys that the issuer took back for good, also when their
+// revocation is forgotten.
+func (g *Guard) keysVoid() { g.keys.Void() }
+
+func (g *Guard) discovered(m jwks.Metadata) {
+	if g.form.feeds {
+		g.feed.Found(follow.Places{Feed: m.Feed, Keys: m.FeedKeys, Introspection: m.Introspection})
+	}
 }
 
 func (c Config) check() error {
@@ -126,6 +186,9 @@ func (c Config) check() error {
 	}
 	if c.Leeway < 0 || c.Leeway > maxLeeway {
 		fault("Leeway is %s; it may be 0 (for %s) to %s", c.Leeway, defaultLeeway, maxLeeway)
+	}
+	if (c.Reader.ClientID == "") != (c.Reader.ClientSecret == "") {
+		fault("Reader needs both ClientID and ClientSecret, or neither")
 	}
 	if c.CacheSize < 0 {
 		fault("CacheSize is negative")
@@ -158,15 +221,21 @@ func loopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
-// Ready fetches the issuer's keys, for a readiness check; of a guard made by
-// Any, those of every issuer. ErrUnavailable when they cannot be had.
+// Ready fetches the issuer's keys and, where it has a feed of revocations, waits
+// for their first snapshot, for a readiness check; of a guard made by Any, those
+// of every issuer. ErrUnavailable when they cannot be had.
 func (g *Guard) Ready(ctx context.Context) error {
 	if !g.usable() {
 		return ErrUnavailable
 	}
 	var faults []error
 	for _, member := range g.each() {
-		if _, err := member.keys.Ready(ctx); err != nil {
+		member.feed.Start()
+		_, err := member.keys.Ready(ctx)
+		if err == nil {
+			err = member.feed.Wait(ctx, readyPatience)
+		}
+		if err != nil {
 			faults = append(faults, fmt.Errorf("%w: %w", ErrUnavailable, err))
 		}
 	}
@@ -180,14 +249,31 @@ func (g *Guard) Close() error {
 	}
 	var faults []error
 	for _, member := range g.each() {
-		faults = append(faults, member.keys.Close())
+		member.stop()
+		faults = append(faults, member.feed.Close(), member.keys.Close())
+		member.watches.ended.Wait()
 	}
 	return errors.Join(faults...)
 }
 
-// Verify checks a token for transports other than HTTP headers. The error is
-// one of this package's, with the reason wrapped.
+// Verify checks a token for transports other than HTTP headers. While its
+// revocations are not known it decides as StaleDefault does for an unsafe
+// method. The error is one of this package's, with the reason wrapped.
 func (g *Guard) Verify(ctx context.Context, raw string) (Caller, error) {
+	c, err := g.VerifyUnconfirmed(ctx, raw)
+	if err == nil {
+		err = g.Confirm(ctx, c, raw, StaleDefault)
+	}
+	if err != nil {
+		return Caller{}, err
+	}
+	return c, nil
+}
+
+// VerifyUnconfirmed is Verify without the question whether revocations are known
+// right now: for whoever finds out only afterwards what the route wants then,
+// and calls Confirm. Revocations that are known are honoured.
+func (g *Guard) VerifyUnconfirmed(ctx context.Context, raw string) (Caller, error) {
 	if !g.usable() {
 		return Caller{}, refuse(ErrUnavailable)
 	}
@@ -195,10 +281,15 @@ func (g *Guard) Verify(ctx context.Context, raw string) (Caller, error) {
 		return Caller{}, ErrNoToken
 	}
 	digest := digestOf(raw)
-	if v, ok := g.cached(digest); ok {
-		return Caller{v}, nil
+	v, ok := g.cached(digest)
+	var err error
+	if !ok {
+		v, err = g.verify(ctx, raw, digest)
 	}
-	v, err := g.verify(ctx, raw, digest)
+	if err == nil {
+		// Never cached past this step (C17).
+		err = v.by.revoked(v)
+	}
 	if errors.Is(err, jwks.ErrUnavailable) {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -266,6 +357,7 @@ func (g *Guard) hit(digest [32]byte) (*verified, bool) {
 // that garbage costs the issuer nothing; a signature that can be checked is
 // judged before anything the unsigned text says.
 func (g *Guard) accept(ctx context.Context, t jose.Token) (*verified, error) {
+	g.feed.Start()
 	s, err := g.keys.Ready(ctx)
 	if err != nil {
 		return nil, err
@@ -295,5 +387,15 @@ func (g *Guard) accept(ctx context.Context, t jose.Token) (*verified, error) {
 			return nil, err
 		}
 	}
-	return g.form.readAll(claims, key, g.audience)
+	v, err := g.form.readAll(claims, key, g.audience)
+	if err != nil {
+		return nil, err
+	}
+	v.by = g
+	// Whoever comes first waits a moment for the revocations: a restart must not
+	// let in what was revoked. Whether they came is for OnStale to judge.
+	if !g.feed.Calm() {
+		g.feed.WaitWhole(ctx, requestPatience)
+	}
+	return v, nil
 }

@@ -1,11 +1,14 @@
 package guard_test
 
 import (
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/guard"
 	"github.com/gatehouse-auth/gatehouse/guardtest"
@@ -74,6 +77,76 @@ func guideTesting(t *testing.T, request *http.Request) *guard.Guard {
 	return g
 }
 
+func guideRevoke(t *testing.T, iss *guardtest.Issuer, token string) {
+	iss.Revoke(t, token)
+}
+
+func guideReader(secret string) (http.Handler, error) {
+	g, err := guard.New(guard.Config{
+		Issuer:   "https://auth.example.com",
+		Audience: "https://orders.example.com",
+		Reader:   guard.Reader{ClientID: "orders-api", ClientSecret: secret},
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /orders", g.Require("orders:read")(orders))
+	mux.Handle("DELETE /orders/{id}", g.Enforce(guard.Rule{Scopes: []string{"orders:write"}, OnStale: guard.StaleDeny})(orders))
+	return mux, nil
+}
+
+func ticks(g *guard.Guard) http.Handler {
+	return g.Require("orders:read")(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, stop := g.Watch(r.Context(), guard.MustFromContext(r.Context()))
+		defer stop()
+		w.Header().Set("Content-Type", "text/event-stream")
+		for n := 0; ; n++ {
+			fmt.Fprintf(w, "data: %d\n\n", n)
+			http.NewResponseController(w).Flush()
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+				return // context.Cause(ctx) is guard.ErrExpired or guard.ErrRevoked
+			}
+		}
+	}))
+}
+
+// The stream of the guide goes on, and ends with its token.
+func TestGuideStreamEndsWithItsToken(t *testing.T) {
+	iss := guardtest.NewIssuer(t)
+	server := httptest.NewServer(ticks(iss.Guard(t, audience)))
+	defer server.Close()
+	token := iss.Token(guardtest.Token{Scopes: []string{"orders:read"}})
+	request, err := http.NewRequest("GET", server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	ended := make(chan string, 1)
+	go func() { body, _ := io.ReadAll(response.Body); ended <- string(body) }()
+	select {
+	case body := <-ended:
+		t.Fatalf("it ended by itself: %d %s", response.StatusCode, body)
+	case <-time.After(1500 * time.Millisecond):
+	}
+	guideRevoke(t, iss, token)
+	select {
+	case body := <-ended:
+		if !strings.HasPrefix(body, "data: 0\n\ndata: 1\n\n") {
+			t.Errorf("it said %q", body)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("it goes on after its token was revoked")
+	}
+}
+
 func guideProfile() (http.Handler, error) {
 	g, err := guard.New(guard.Config{
 		Issuer:   "https://example.eu.auth0.com/",
@@ -96,7 +169,7 @@ func TestGuidesRun(t *testing.T) {
 	}
 	other := newIssuer(t)
 	for name, build := range map[string]func() (http.Handler, error){
-		"routes": guideRoutes, "snapshot": guideSnapshot, "CORS": guideCORS, "profile": guideProfile,
+		"routes": guideRoutes, "snapshot": guideSnapshot, "reader": func() (http.Handler, error) { return guideReader("secret") }, "CORS": guideCORS, "profile": guideProfile,
 		"metadata": func() (http.Handler, error) { return guideMetadata(g, http.NewServeMux()) },
 		"any":      func() (http.Handler, error) { return guideAny(g, other.guard(), http.NewServeMux()) },
 	} {
@@ -117,7 +190,7 @@ func TestGuidesCompile(t *testing.T) {
 		t.Fatal(err)
 	}
 	compiled := trimmed(string(source))
-	for name, want := range map[string]int{"protect-a-go-api.md": 6, "other-providers.md": 1} {
+	for name, want := range map[string]int{"protect-a-go-api.md": 9, "other-providers.md": 1} {
 		guide, err := os.ReadFile("../docs/guides/" + name)
 		if err != nil {
 			t.Fatal(err)

@@ -31,6 +31,7 @@ type issuer struct {
 	jwks     func(w http.ResponseWriter, r *http.Request) bool // true: answered
 	fetches  atomic.Int64                                      // of the key set
 	down     atomic.Bool
+	other    map[string]http.HandlerFunc // by path
 }
 
 func newIssuer(t *testing.T) *issuer {
@@ -61,6 +62,11 @@ func (i *issuer) set(keys ...jose.Key) {
 
 func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
+	if handle := i.other[r.URL.Path]; handle != nil {
+		i.mu.Unlock()
+		handle(w, r)
+		return
+	}
 	defer i.mu.Unlock()
 	if i.down.Load() {
 		http.Error(w, "down", http.StatusBadGateway)

@@ -24,6 +24,9 @@ type Rule struct {
 	Roles  []string      // any of them; a further condition, never a substitute for a scope
 	MaxAge time.Duration // how long ago the user may have logged in (RFC 9470); 0: any
 	ACR    string        // at least this strong: pwd, mfa or phr (RFC 9470); "": any
+	// OnStale is what happens while revocations are not known. Inside Protect, or
+	// another Enforce, both rules hold.
+	OnStale OnStale
 }
 
 // check panics on a rule that cannot be meant, when the route is registered.
@@ -36,14 +39,20 @@ func (r Rule) check() {
 	if r.MaxAge < 0 {
 		panic("guard: MaxAge is negative")
 	}
+	if r.OnStale < 0 || int(r.OnStale) >= len(staleNames) {
+		panic(fmt.Sprintf("guard: OnStale %d is not one of %v", int(r.OnStale), staleNames))
+	}
 	if r.ACR != "" && !slices.Contains(strengths, r.ACR) {
 		panic(fmt.Sprintf("guard: ACR %q is not one of %v", r.ACR, strengths))
 	}
 }
 
 // checked is a copy that nobody can change any more.
-func (r Rule) checked() Rule {
+func (g *Guard) checked(r Rule) Rule {
 	r.check()
+	if r.OnStale == StaleIntrospect && g.usable() && !g.mayAsk() {
+		panic("guard: OnStale is StaleIntrospect and Config.Reader is empty: there is nobody to ask as")
+	}
 	r.Scopes, r.Roles = slices.Clone(r.Scopes), slices.Clone(r.Roles)
 	return r
 }
@@ -62,7 +71,7 @@ func (g *Guard) Authenticated() func(http.Handler) http.Handler { return g.Enfor
 
 // Enforce lets requests through that satisfy the whole rule.
 func (g *Guard) Enforce(rule Rule) func(http.Handler) http.Handler {
-	rule = rule.checked()
+	rule = g.checked(rule)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if g != nil && g.cors.open(w, r) {
@@ -71,6 +80,9 @@ func (g *Guard) Enforce(rule Rule) func(http.Handler) http.Handler {
 			caller, err := g.caller(r)
 			if err == nil {
 				err = g.allow(caller, rule)
+			}
+			if err == nil {
+				err = g.confirmed(r.Context(), caller, r.Header.Values("Authorization"), rule.OnStale.forMethod(r.Method))
 			}
 			if err != nil {
 				g.answer(w, r, rule, err)
@@ -119,7 +131,7 @@ func (g *Guard) bearer(ctx context.Context, authorization []string) (Caller, err
 	if err != nil {
 		return Caller{}, err
 	}
-	return g.Verify(ctx, raw)
+	return g.VerifyUnconfirmed(ctx, raw)
 }
 
 // Check is Enforce for other transports, such as gRPC (package guardgrpc): the
@@ -128,11 +140,14 @@ func (g *Guard) bearer(ctx context.Context, authorization []string) (Caller, err
 // whole rule. Refusals go to the log. An error is one of this package's; its
 // text may be shown to the caller. Check panics as Enforce does.
 func (g *Guard) Check(rule Rule) func(ctx context.Context, authorization []string) (Caller, error) {
-	rule = rule.checked()
+	rule = g.checked(rule)
 	return func(ctx context.Context, authorization []string) (Caller, error) {
 		caller, err := g.bearer(ctx, authorization)
 		if err == nil {
 			err = g.allow(caller, rule)
+		}
+		if err == nil {
+			err = g.confirmed(ctx, caller, authorization, rule.OnStale)
 		}
 		if err == nil {
 			return caller, nil

@@ -1,10 +1,12 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-auth/gatehouse/internal/feed"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 )
 
@@ -44,13 +46,14 @@ type form struct {
 	name  string
 	types []string // of the header, normalised
 	read  func(v *verified, audience string) error
+	feeds bool // the issuer may have a feed of revocations that speaks about them
 }
 
 var forms = map[Profile]form{
-	RFC9068:  {"RFC 9068", []string{"at+jwt"}, readRFC9068},
-	Auth0:    {"Auth0", []string{"jwt", "at+jwt"}, readAuth0},
-	Keycloak: {"Keycloak", []string{"jwt", "at+jwt"}, readKeycloak},
-	Entra:    {"Entra", []string{"jwt"}, readEntra},
+	RFC9068:  {"RFC 9068", []string{"at+jwt"}, readRFC9068, true},
+	Auth0:    {"Auth0", []string{"jwt", "at+jwt"}, readAuth0, false},
+	Keycloak: {"Keycloak", []string{"jwt", "at+jwt"}, readKeycloak, false},
+	Entra:    {"Entra", []string{"jwt"}, readEntra, false},
 }
 
 // expected is the one of the profile's types that a token has, or the first.
@@ -98,10 +101,23 @@ func readRFC9068(v *verified, _ string) error {
 		return err
 	}
 	v.service = v.claims.Subject == v.client
+	v.readSubject()
 	if err := v.readScopes("scope"); err != nil {
 		return err
 	}
 	return v.readRoles("roles")
+}
+
+// readSubject takes what a revocation may name (C15, C16). An epoch that is
+// absent is the oldest. A wrong type refuses the token only where there is a
+// feed: other issuers may mean something else by these names.
+func (v *verified) readSubject() {
+	grant, grantFault := v.claims.String("gid")
+	user, userFault := v.claims.Int("ue")
+	client, clientFault := v.claims.Int("ce")
+	v.fault = errors.Join(grantFault, userFault, clientFault)
+	v.subject = feed.Subject{TokenID: v.tokenID, GrantID: grant, SessionID: v.sid, UserID: v.claims.Subject, ClientID: v.client,
+		KeyID: v.key.ID(), UserEpoch: user, ClientEpoch: client}
 }
 
 // readAuth0: an ID token has the client id as its audience, which is also its

@@ -12,12 +12,14 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/guard"
+	"github.com/gatehouse-auth/gatehouse/internal/feed"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 )
 
@@ -26,20 +28,29 @@ type Issuer struct {
 	t        testing.TB
 	server   *httptest.Server
 	patience time.Duration // with each answer of an attacked handler
+	feed     *revocationFeed
 
 	mu       sync.Mutex
 	signer   jose.Signer
 	keys     []jose.Key
 	audience string // of the last Guard, for tokens that name none
+	guards   []*guard.Guard
 }
 
 // NewIssuer starts an issuer with an ES256 key. It ends with the test.
 func NewIssuer(t testing.TB) *Issuer {
 	t.Helper()
-	i := &Issuer{t: t, patience: 10 * time.Second}
+	revocations, err := newRevocationFeed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := &Issuer{t: t, patience: 10 * time.Second, feed: revocations}
 	i.Rotate()
 	i.server = httptest.NewServer(http.HandlerFunc(i.serve))
-	t.Cleanup(i.server.Close)
+	t.Cleanup(func() {
+		close(i.feed.ended) // also the feed of guards that nobody closes
+		i.server.Close()
+	})
 	return i
 }
 
@@ -66,6 +77,17 @@ func (i *Issuer) RotateTo(algorithm string) {
 	i.keys = append(i.keys, signer.Key())
 }
 
+// Forget makes a new ES256 signing key and takes all older ones back, as an
+// issuer does whose keys were stolen.
+func (i *Issuer) Forget() {
+	i.t.Helper()
+	i.mu.Lock()
+	i.keys = nil
+	i.mu.Unlock()
+	i.Rotate()
+	i.publish(feed.NewEntry(i.feed.salt, feed.All, rand.Text(), 0, time.Now().Add(time.Hour)))
+}
+
 func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	set := jose.NewKeySet(i.keys...)
@@ -73,9 +95,17 @@ func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	switch r.URL.Path {
 	case "/.well-known/oauth-authorization-server":
-		json.NewEncoder(w).Encode(map[string]string{"issuer": i.URL(), "jwks_uri": i.URL() + "/jwks.json"})
+		json.NewEncoder(w).Encode(map[string]string{"issuer": i.URL(), "jwks_uri": i.URL() + "/jwks.json",
+			"revocation_feed_endpoint": i.URL() + "/revocations", "revocation_feed_jwks_uri": i.URL() + "/feed-jwks.json",
+			"introspection_endpoint": i.URL() + "/introspect"})
 	case "/jwks.json":
 		json.NewEncoder(w).Encode(set)
+	case "/feed-jwks.json":
+		i.serveFeedKeys(w)
+	case "/introspect":
+		i.introspect(w, r)
+	case "/revocations":
+		i.serveFeed(w, r)
 	default:
 		http.NotFound(w, r)
 	}
@@ -88,10 +118,16 @@ func (i *Issuer) Guard(t testing.TB, audience string) *guard.Guard {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { g.Close() })
+	t.Cleanup(func() {
+		i.mu.Lock()
+		i.guards = slices.DeleteFunc(i.guards, func(other *guard.Guard) bool { return other == g })
+		i.mu.Unlock()
+		g.Close()
+	})
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.audience = audience
+	i.guards = append(i.guards, g)
 	return g
 }
 

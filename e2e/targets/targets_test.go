@@ -25,12 +25,13 @@ type target struct {
 }
 
 var node = []target{
-	{"fast-jwt-3.3.1", "T05", false},           // CVE-2023-48223: a key in PKCS #1 is taken for a secret
-	{"fast-jwt-6.0.1", "T05", false},           // CVE-2026-34950: so is one behind a line break
-	{"node-jose-0.10.0", "T15 T25 T26", false}, // CVE-2018-0114: the key of the header
-	{"jwt-simple-0.5.2", "T05", false},         // CVE-2016-10555
-	{"hono-4.11.3", "T05", false},              // CVE-2026-22817: no algorithm is HS256
-	{"fast-jwt-fixed", "", false}, {"hono-fixed", "", false}, {"node-jose-fixed", "", false}, {"jwt-simple-fixed", "", false},
+	{"fast-jwt-3.3.1", "T05", false},       // CVE-2023-48223: a key in PKCS #1 is taken for a secret
+	{"fast-jwt-6.0.1", "T05", false},       // CVE-2026-34950: so is one behind a line break
+	{"jws-4.0.0", "T11", true},             // CVE-2025-65945: no secret is an empty one
+	{"node-jose-0.10.0", "T25 T26", false}, // CVE-2018-0114: the key of the header. 0.9.2 needs two forks that no registry has
+	{"jwt-simple-0.5.2", "T05", false},     // CVE-2016-10555
+	{"hono-4.11.3", "T05", false},          // CVE-2026-22817: no algorithm is HS256
+	{"fast-jwt-fixed", "", false}, {"hono-fixed", "", false}, {"node-jose-fixed", "", false}, {"jwt-simple-fixed", "", false}, {"jws-fixed", "", true},
 }
 
 var binary string
@@ -128,6 +129,7 @@ type report struct {
 		Reason     string
 	}
 	Results []struct{ ID, Verdict, Severity, Reason string }
+	Notes   []string
 }
 
 // audit runs the auditor as a user would: a token and the issuer's key set.
@@ -137,7 +139,13 @@ func (w world) audit(t *testing.T, url string, tg target) (report, int) {
 	if tg.secret {
 		token = "hs.jwt"
 	}
-	cmd := exec.Command(binary, "audit", url, "--token", "@"+filepath.Join(w.dir, token), "--jwks", filepath.Join(w.dir, "jwks.json"), "--format", "json", "--quiet", "--rate", "1000")
+	return w.run(t, url, "--token", "@"+filepath.Join(w.dir, token), "--jwks", filepath.Join(w.dir, "jwks.json"))
+}
+
+// run is the auditor with any arguments.
+func (w world) run(t *testing.T, args ...string) (report, int) {
+	t.Helper()
+	cmd := exec.Command(binary, append(append([]string{"audit"}, args...), "--format", "json", "--quiet", "--rate", "1000")...)
 	out, err := cmd.Output()
 	code := cmd.ProcessState.ExitCode()
 	if err != nil && code != 3 && code != 5 {

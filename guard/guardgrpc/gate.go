@@ -28,6 +28,7 @@ type Config struct {
 
 // Gate is the rules of a server as interceptors. Safe for concurrent use.
 type Gate struct {
+	guard  *guard.Guard
 	checks map[string]check
 	public map[string]bool
 }
@@ -42,7 +43,7 @@ var canonical = regexp.MustCompile(`^/[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0
 // New checks the whole Config and reports all its faults at once. It does no
 // I/O. Like guard's middlewares it panics on a Rule that cannot be meant.
 func New(c Config) (*Gate, error) {
-	gate := &Gate{checks: map[string]check{}, public: map[string]bool{}}
+	gate := &Gate{guard: c.Guard, checks: map[string]check{}, public: map[string]bool{}}
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("guardgrpc: "+format, args...)) }
 	if c.Guard == nil {
@@ -99,13 +100,13 @@ func (g *Gate) Stream(service any, stream grpc.ServerStream, info *grpc.StreamSe
 	if caller == nil {
 		return handler(service, stream)
 	}
-	bounded, end := bound(stream, *caller)
+	bounded, end := bound(stream, g.guard, *caller)
 	defer end()
 	err = handler(service, bounded)
-	if bounded.expired() {
+	if over := bounded.over(); over != nil {
 		// Also when the handler took the end for a normal one: the client must not
 		// believe that it has everything.
-		return errExpired
+		return over
 	}
 	return err
 }

@@ -301,6 +301,9 @@ func (f *fixture) open(t *testing.T, method, authorization string) grpc.ClientSt
 	if err == nil {
 		err = s.SendMsg(new(emptypb.Empty))
 	}
+	if errors.Is(err, io.EOF) {
+		return s // refused already: RecvMsg says why
+	}
 	if err == nil && strings.HasSuffix(method, "/Watch") { // the client says one thing only
 		err = s.CloseSend()
 	}
@@ -378,6 +381,47 @@ func TestStreamsEndWithTheirToken(t *testing.T) {
 				}
 			case <-time.After(5 * time.Second):
 				t.Error("the handler still runs")
+			}
+		})
+	}
+}
+
+// A stream ends when its token is revoked, and only that one (C15).
+func TestC15StreamsEndWhenTheirTokenIsRevoked(t *testing.T) {
+	for name, method := range map[string]string{"a handler that sends": "/orders.v1.Orders/Watch", "a handler that waits": "/orders.v1.Orders/Chat"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, true)
+			token := f.iss.Token(guardtest.Token{Subject: "ada", Scopes: []string{"orders:read"}})
+			other := f.open(t, "/orders.v1.Orders/Chat", "Bearer "+f.iss.Token(guardtest.Token{Subject: "bob"}))
+			s := f.open(t, method, "Bearer "+token)
+			if err := s.RecvMsg(new(wrapperspb.StringValue)); err != nil {
+				t.Fatal(err)
+			}
+			f.iss.Revoke(t, token)
+			known := time.Now()
+			var err error
+			for err == nil {
+				err = s.RecvMsg(new(wrapperspb.StringValue))
+			}
+			if status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "revoked") || time.Since(known) > 2*time.Second {
+				t.Errorf("after %s: %v", time.Since(known), err)
+			}
+			select {
+			case err := <-f.ended:
+				if err == nil {
+					t.Error("the handler saw no end")
+				}
+			case <-time.After(5 * time.Second):
+				t.Error("the handler still runs")
+			}
+			for range 2 {
+				if err := other.SendMsg(new(emptypb.Empty)); err != nil {
+					t.Fatal(err)
+				}
+				if err := other.RecvMsg(new(wrapperspb.StringValue)); err != nil {
+					t.Errorf("the stream of another token: %v", err)
+				}
 			}
 		})
 	}

@@ -106,7 +106,7 @@ func TestC28AReplacedSecretGetsNoToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	d, err := directory.New(directory.Config{APIs: other, Roles: other, Users: other, Clients: other, Passwords: login.NewPasswords()})
+	d, err := directory.New(directory.Config{APIs: other, Roles: other, Users: other, Clients: other, Logins: other, Passwords: login.NewPasswords()})
 	if err != nil {
 		t.Fatal(err)
 	}

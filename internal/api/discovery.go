@@ -42,9 +42,21 @@ func (h handler) jwks(w http.ResponseWriter, _ *http.Request) error {
 	return respond.JSON(w, http.StatusOK, h.keys.Published())
 }
 
+// feedKeys are the public keys that verify the revocation feed, and no token (C24).
+func (h handler) feedKeys(w http.ResponseWriter, _ *http.Request) error {
+	cacheable(w)
+	return respond.JSON(w, http.StatusOK, h.keys.PublishedFeed())
+}
+
 // healthz says that the process runs; readyz that it can issue.
 func (h handler) healthz(w http.ResponseWriter, _ *http.Request) error {
 	return respond.JSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// readiness is the answer of a server that can issue.
+type readiness struct {
+	Status  string   `json:"status"`
+	Trouble []string `json:"trouble,omitempty"`
 }
 
 func (h handler) readyz(w http.ResponseWriter, r *http.Request) error {
@@ -54,5 +66,9 @@ func (h handler) readyz(w http.ResponseWriter, r *http.Request) error {
 	if err := h.keys.Ready(r.Context()); err != nil {
 		return oauth.Refuse(oauth.CodeTemporarilyUnavailable, "The signing keys cannot be used. The log says why.").Because(err)
 	}
-	return respond.JSON(w, http.StatusOK, map[string]string{"status": "ready"})
+	answer := readiness{Status: "ready"}
+	if h.trouble != nil {
+		answer.Trouble = h.trouble.Troubles()
+	}
+	return respond.JSON(w, http.StatusOK, answer)
 }

@@ -8,7 +8,17 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/oauth"
 	"github.com/gatehouse-auth/gatehouse/internal/respond"
+	"github.com/gatehouse-auth/gatehouse/internal/throttle"
 )
+
+// neighbourhood is where a request comes from, as far as places are shared out.
+// One that nobody knows is a neighbourhood of its own.
+func neighbourhood(r *http.Request) string {
+	if p := throttle.Neighbourhood(respond.Address(r)); p.IsValid() {
+		return p.String()
+	}
+	return "unknown"
+}
 
 // push keeps an authorization request (RFC 9126).
 func (h handler) push(w http.ResponseWriter, r *http.Request) error {
@@ -16,7 +26,7 @@ func (h handler) push(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	response, err := h.tokens.Push(r.Context(), client, form)
+	response, err := h.tokens.Push(r.Context(), client, neighbourhood(r), form)
 	if err != nil {
 		return err
 	}
@@ -29,7 +39,7 @@ func (h handler) deviceAuthorization(w http.ResponseWriter, r *http.Request) err
 	if err != nil {
 		return err
 	}
-	response, err := h.tokens.StartDevice(r.Context(), client, form)
+	response, err := h.tokens.StartDevice(r.Context(), client, neighbourhood(r), form)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/gatehouse-auth/gatehouse/internal/broadcast"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 	"github.com/gatehouse-auth/gatehouse/internal/login"
@@ -17,6 +18,7 @@ import (
 // published is the key set that verifiers may use now, and whether its keys sign.
 type published interface {
 	Published() jose.KeySet
+	PublishedFeed() jose.KeySet
 	Ready(ctx context.Context) error
 }
 
@@ -28,16 +30,25 @@ type records interface {
 	OriginKnown(ctx context.Context, origin string) (bool, error)
 }
 
-// Config of the machine endpoints; every field but Locales is required.
+// Config of the machine endpoints. Locales and FeedAccess may be left out.
 type Config struct {
 	Issuer  string
 	Tokens  *token.Service
 	Logins  *login.Service
 	Keys    published
 	Records records
+	Feed    *broadcast.Hub
 	Logger  *slog.Logger
 	Locales []string // that the pages speak
+	// FeedAccess says who may read the revocation feed; zero: everybody (C19).
+	FeedAccess FeedAccess
+	// Troubles are mentioned by /readyz; nil: none.
+	Troubles troubles
+	feed     feedTimes // tests make them short
 }
+
+// troubles are what somebody should know of a server that is ready all the same.
+type troubles interface{ Troubles() []string }
 
 type handler struct {
 	issuer  string
@@ -45,16 +56,18 @@ type handler struct {
 	logins  *login.Service
 	keys    published
 	records records
+	feed    feedDoor
 	locales []string
+	trouble troubles
 }
 
 // Routes returns the machine endpoints. Patterns carry no method: respond.Method
 // answers 405 in the words of the protocol.
 func Routes(c Config) (*http.ServeMux, error) {
-	if c.Issuer == "" || c.Tokens == nil || c.Logins == nil || c.Keys == nil || c.Records == nil || c.Logger == nil {
-		return nil, errors.New("api: every field of Config but Locales is required")
+	if c.Issuer == "" || c.Tokens == nil || c.Logins == nil || c.Keys == nil || c.Records == nil || c.Feed == nil || c.Logger == nil {
+		return nil, errors.New("api: Issuer, Tokens, Logins, Keys, Records, Feed and Logger are required")
 	}
-	h := handler{issuer: c.Issuer, tokens: c.Tokens, logins: c.Logins, keys: c.Keys, records: c.Records, locales: c.Locales}
+	h := handler{issuer: c.Issuer, tokens: c.Tokens, logins: c.Logins, keys: c.Keys, records: c.Records, feed: newFeedDoor(c), locales: c.Locales, trouble: c.Troubles}
 	mux := http.NewServeMux()
 	for _, route := range []struct {
 		path, method string
@@ -71,6 +84,8 @@ func Routes(c Config) (*http.ServeMux, error) {
 		{"/.well-known/oauth-authorization-server", http.MethodGet, allPages, h.metadata},
 		{"/.well-known/openid-configuration", http.MethodGet, allPages, h.metadata},
 		{"/.well-known/jwks.json", http.MethodGet, allPages, h.jwks},
+		{oauth.FeedKeysPath, http.MethodGet, allPages, h.feedKeys},
+		{oauth.FeedPath, http.MethodGet, noPages, h.revocations},
 		{"/healthz", http.MethodGet, noPages, h.healthz},
 		{"/readyz", http.MethodGet, noPages, h.readyz},
 	} {

@@ -268,7 +268,7 @@ func TestBCP9TokenClassMatrix(t *testing.T) {
 			if fault != nil {
 				t.Fatal(fault)
 			}
-			_, err := h.parts.Tokens.Push(ctx, app, form)
+			_, err := h.parts.Tokens.Push(ctx, app, "", form)
 			return err == nil
 		}},
 		{"client assertion", nil, func(raw string) bool {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync/atomic"
+	"time"
 )
 
 // ErrUnreachable says that nobody answers at the target.
@@ -20,6 +21,46 @@ type route struct {
 	oracle oracle
 	valid  string // the token that others are forged from
 	sent   atomic.Int64
+	limit  time.Duration // for one answer
+	hung   atomic.Int64  // how long answers that never came were waited for, in all
+
+	controlled bool      // the controls were sent
+	implied    []control // those that were accepted
+}
+
+// Waiting for answers that do not come is bounded: a route that hangs at forged
+// tokens would take ten seconds for each of hundreds.
+const (
+	hungShort = 20 * time.Second // in all, until a shorter limit is set
+	hungLong  = 3 * time.Minute  // in all, until nothing more is sent
+)
+
+// errHung says that the target leaves too many requests without an answer.
+var errHung = errors.New("the route leaves requests without an answer")
+
+// patience is how long the answer to a shot may take.
+func (r *route) patience(s shot) time.Duration {
+	if s.delay || s.costly || time.Duration(r.hung.Load()) < hungShort {
+		return r.limit
+	}
+	return min(r.limit, max(time.Second, 20*r.oracle.slowest))
+}
+
+// exchange is one request and its answer, or that none came in time.
+func (r *route) exchange(ctx context.Context, s shot) (answer, error) {
+	limit := r.patience(s)
+	within, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	request, err := s.request(within, r.target)
+	if err != nil {
+		return answer{}, err
+	}
+	a := exchange(r.client, request)
+	if within.Err() != nil && ctx.Err() == nil && a.err != nil {
+		a.err = fmt.Errorf("none within %s", limit)
+		r.hung.Add(int64(a.took))
+	}
+	return a, nil
 }
 
 // send is one exchange, at the pace that the target allows.
@@ -28,12 +69,14 @@ func (r *route) send(ctx context.Context, s shot) (answer, error) {
 		if err := r.pace.turn(ctx); err != nil {
 			return answer{}, err
 		}
+		if time.Duration(r.hung.Load()) > hungLong {
+			return answer{}, errHung
+		}
 		r.sent.Add(1)
-		request, err := s.request(ctx, r.target)
+		a, err := r.exchange(ctx, s)
 		if err != nil {
 			return answer{}, err
 		}
-		a := exchange(r.client, request)
 		if ctx.Err() != nil {
 			return answer{}, ctx.Err()
 		}
@@ -164,6 +207,10 @@ func (r *route) limitedReason() string {
 		text += fmt.Sprintf(", and it asks to wait %s", asked)
 	}
 	return text + ". Exempt the auditor's address, or try a lower --rate and a longer --patience."
+}
+
+func (r *route) hungReason() string {
+	return fmt.Sprintf("The route left requests without an answer for %s in all, so the rest was not sent. That alone lets anybody keep its connections busy.", hungLong)
 }
 
 // flipped is a token with one bit of its signature flipped.

@@ -21,6 +21,8 @@ type verdictOf struct {
 	answer string
 	took   time.Duration
 	second bool // the second try showed the same
+
+	implied string // why it was accepted, and shows nothing of this row
 }
 
 // fire sends the shots of one row and judges them.
@@ -42,7 +44,7 @@ func (r *run) fire(ctx context.Context, route *route, row finding.Finding, shots
 		all.Go(func() {
 			defer func() { <-lanes }()
 			verdicts[i], failed[i] = r.try(ctx, route, s, notes)
-			if errors.Is(failed[i], errLimited) {
+			if errors.Is(failed[i], errLimited) || errors.Is(failed[i], errHung) {
 				stopped.Store(true)
 			}
 		})
@@ -105,7 +107,13 @@ func (r *run) once(ctx context.Context, route *route, s shot) (verdictOf, answer
 	case route.oracle.mirror:
 		what, why = unclear, "the route repeats whatever headers it is sent, so a forged name in its answer says little"
 	}
+	if s.id == "T78" && what == unclear && !route.oracle.same(a) {
+		what = refused // another method has another answer: that tells nothing
+	}
 	v := verdictOf{shot: s, what: what, answer: why, took: a.took}
+	if s.implied != "" && what == accepted {
+		v.what, v.implied = refused, s.implied
+	}
 	switch {
 	case s.delay && a.took > 4500*time.Millisecond && route.oracle.slowest < time.Second:
 		v.what, v.answer = accepted, fmt.Sprintf("the answer took %s: the command was run", a.took.Round(time.Millisecond))
@@ -125,6 +133,9 @@ func (r *run) weigh(row finding.Finding, verdicts []verdictOf) Result {
 		severity := v.shot.severity
 		if severity == "" {
 			severity = row.Severity
+		}
+		if v.shot.name == "twice-claim-sub-case" && strings.HasSuffix(v.answer, "in the forged name") {
+			severity = finding.Medium // names are read in any case: that no standard allows
 		}
 		switch {
 		case v.what == accepted && v.second, v.what == crashed && v.second && (row.ID == "T39" || v.shot.costly):
@@ -149,6 +160,9 @@ func (r *run) weigh(row finding.Finding, verdicts []verdictOf) Result {
 	case len(doubtful) > 0:
 		result.Verdict, result.Evidence = Suspect, doubtful
 		result.Reason = fmt.Sprintf("%s: %s. Look at it by hand.", doubtful[0].Name, doubtful[0].Answer)
+	case slices.ContainsFunc(verdicts, func(v verdictOf) bool { return v.implied != "" }):
+		at := slices.IndexFunc(verdicts, func(v verdictOf) bool { return v.implied != "" })
+		result.Verdict, result.Reason = NotTestable, verdicts[at].implied
 	default:
 		result.Reason = fmt.Sprintf("All %d refused.", len(verdicts))
 	}
@@ -199,7 +213,7 @@ func (o *odd) look(s shot, a answer) {
 
 // crash notes an error of the server, but for the row that is about crashes.
 func (o *odd) crash(s shot, answer string) {
-	if s.id == "T39" || s.costly {
+	if s.id == "T39" || s.id == "T78" || s.costly { // a method that is none may end the connection
 		return
 	}
 	o.mu.Lock()

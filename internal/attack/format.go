@@ -16,6 +16,7 @@ var Formats = []string{"terminal", "json", "sarif", "junit", "html", "md"}
 
 // Write writes a report in a form. colour is for terminals.
 func (r Report) Write(w io.Writer, format string, colour bool) error {
+	r = r.clean()
 	switch format {
 	case "terminal":
 		return r.terminal(w, colour)
@@ -216,14 +217,15 @@ func (r Report) markdown(w io.Writer) error {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", one.ID, cell(one.Title), one.Verdict, one.Severity, cell(one.Reason))
 	}
 	for _, note := range r.Notes {
-		fmt.Fprintf(&b, "\n%s\n", note)
+		fmt.Fprintf(&b, "\n%s\n", cell(note))
 	}
 	fmt.Fprintf(&b, "\nPermission: %s. %s, %s to %s.\n", r.Permission, r.Tool.Name+" "+r.Tool.Version, r.Started.Format("2006-01-02 15:04:05"), r.Ended.Format("15:04:05 UTC"))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// cell keeps text inside a cell of a table.
+// cell keeps text inside a cell of a table, and keeps Markdown out of it: a
+// target could put links and pictures of its own into the report.
 func cell(text string) string {
-	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;", "`", "'").Replace(text)
+	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;", "&", "&amp;", "`", "'", "[", `\[`, "]", `\]`, "*", `\*`, "!", `\!`).Replace(text)
 }

@@ -117,6 +117,9 @@ func IssuerOf(raw string) string {
 	return text(claimsOf(token)["iss"])
 }
 
+// AlgorithmOf is the `alg` of a token, unverified; "" for what is no token.
+func AlgorithmOf(raw string) jose.Algorithm { return algorithmOf(raw) }
+
 // ClaimsOf are the claims of a token, unverified.
 func ClaimsOf(raw string) (map[string]any, error) {
 	token, err := jose.Parse(raw)

@@ -130,8 +130,8 @@ func TestEveryFlawIsFoundAndNothingElse(t *testing.T) {
 					}
 				}
 				for _, r := range report.Results {
-					if r.Verdict == attack.Suspect {
-						t.Errorf("%s is SUSPECT: %s", r.ID, r.Reason)
+					if (r.Verdict == attack.Suspect) != (r.ID == f.Suspect) {
+						t.Errorf("%s is %s: %s", r.ID, r.Verdict, r.Reason)
 					}
 				}
 			})

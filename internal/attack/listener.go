@@ -36,7 +36,7 @@ func listen(address, public string) (*listener, error) {
 	if l.url == "" {
 		l.url = "http://" + inner.Addr().String()
 	}
-	l.server = &http.Server{Handler: http.HandlerFunc(l.serve), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
+	l.server = &http.Server{Handler: http.HandlerFunc(l.serve), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, IdleTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
 	go l.server.Serve(inner)
 	return l, nil
 }

@@ -28,7 +28,7 @@ func read(a answer) marks {
 	decoder := json.NewDecoder(bytes.NewReader(a.body))
 	decoder.UseNumber()
 	if len(a.body) > 0 && decoder.Decode(&document) == nil {
-		m.json("$", document)
+		m.json("$", document, 0)
 		return m
 	}
 	for word := range strings.FieldsFuncSeq(string(a.body), func(r rune) bool { return r <= ' ' || strings.ContainsRune(`<>"'=:;,/()[]{}`, r) }) {
@@ -44,19 +44,25 @@ func mediaOf(a answer) string {
 	return strings.ToLower(strings.TrimSpace(media))
 }
 
-func (m marks) json(place string, v any) {
-	if len(m) >= maxMarks {
+// Names of places grow with the depth, so both are bounded.
+const (
+	maxDepth = 32
+	maxName  = 100
+)
+
+func (m marks) json(place string, v any, depth int) {
+	if len(m) >= maxMarks || depth > maxDepth {
 		return
 	}
 	m[mark{"shape " + place, fmt.Sprintf("%T", v)}] = true
 	switch v := v.(type) {
 	case map[string]any:
 		for name, inner := range v {
-			m.json(place+"."+name, inner)
+			m.json(place+"."+name[:min(len(name), maxName)], inner, depth+1)
 		}
 	case []any:
 		for _, inner := range v {
-			m.json(place+"[]", inner)
+			m.json(place+"[]", inner, depth+1)
 		}
 	default:
 		h := fnv.New64a()

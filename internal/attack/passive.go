@@ -240,12 +240,15 @@ func (r *run) keySetHolds() Result {
 // leak are texts that belong in a log.
 var leak = regexp.MustCompile(`(?m)(at [\w.$<>]+\([\w./-]+\.(?:java|js|ts|kt|scala):\d+|Traceback \(most recent call last\)|goroutine \d+ \[running\]|^\s+at .+:\d+:\d+\)?$|\.go:\d+ \+0x|System\.[\w.]+Exception|node_modules/|site-packages/|\bSQLSTATE\b|ORA-\d{5}|PG::\w+Error|SyntaxError: Unexpected)`)
 
+// maxLeak is how much of an answer is searched: a trace is at its beginning.
+const maxLeak = 32 << 10
+
 // leaks names what kind of detail an answer gives away, "" for none.
 func leaks(a answer) string {
 	if a.status < 400 {
 		return ""
 	}
-	if match := leak.Find(a.body); match != nil {
+	if match := leak.Find(a.body[:min(len(a.body), maxLeak)]); match != nil {
 		return "a piece of the server's own source: " + kindOf(match)
 	}
 	return ""

@@ -1,43 +1,71 @@
 package attack
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"math/big"
+	"slices"
 	"strings"
 
+	"github.com/gatehouse-auth/gatehouse/internal/gcd"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 )
 
-// recoverKey computes the public key of an issuer from two of its ES256 tokens
-// (T06): keeping the key unpublished does not protect it. Each signature fits
-// two keys; the one that both fit is the issuer's. This is arithmetic on public
-// numbers, with nothing secret in it.
-func recoverKey(first, second string) (jose.Key, error) {
-	a, err := jose.Parse(first)
+// recoverKey computes the public key of an issuer from two or more of its
+// tokens (T06): keeping the key unpublished does not protect it. This is
+// arithmetic on public numbers, with nothing secret in it. costly allows what
+// takes minutes; progress is told of that.
+func recoverKey(ctx context.Context, raw []string, costly bool, progress gcd.Progress) (jose.Key, error) {
+	tokens, err := distinctTokens(raw)
 	if err != nil {
 		return jose.Key{}, err
 	}
-	b, err := jose.Parse(second)
-	if err != nil {
-		return jose.Key{}, err
+	switch algorithm := tokens[0].Algorithm(); {
+	case algorithm == jose.ES256:
+		return recoverP256(tokens)
+	case digests[algorithm].prefix != nil:
+		return recoverRSA(ctx, tokens, costly, progress)
+	default:
+		return jose.Key{}, errors.New("no key can be computed from signatures of " + string(algorithm) + ": name it with --jwks or --public-key")
 	}
-	if a.Algorithm() != jose.ES256 || b.Algorithm() != jose.ES256 {
-		return jose.Key{}, errors.New("the auditor recovers keys of ES256 only; for RS256 the arithmetic takes minutes: use rsa_sign2n and give the key with --public-key")
+}
+
+// distinctTokens reads the tokens: two at least, of one algorithm and key.
+func distinctTokens(raw []string) ([]jose.Token, error) {
+	var tokens []jose.Token
+	for i, one := range raw {
+		if slices.Contains(raw[:i], one) {
+			continue
+		}
+		t, err := jose.Parse(one)
+		if err != nil {
+			return nil, err
+		}
+		if len(tokens) > 0 && (t.Algorithm() != tokens[0].Algorithm() || t.KeyID() != tokens[0].KeyID()) {
+			return nil, errors.New("the tokens name different keys or algorithms")
+		}
+		tokens = append(tokens, t)
 	}
-	if first == second || a.KeyID() != b.KeyID() {
-		return jose.Key{}, errors.New("the two tokens are the same, or name different keys")
+	if len(tokens) < 2 {
+		return nil, errors.New("the tokens are one and the same")
 	}
-	for _, candidate := range candidates(a) {
+	return tokens, nil
+}
+
+// recoverP256: each ES256 signature fits two keys; the one that all fit is the
+// issuer's.
+func recoverP256(tokens []jose.Token) (jose.Key, error) {
+	for _, candidate := range candidates(tokens[0]) {
 		key, err := jose.NewKey(jose.ES256, candidate)
-		if err == nil && b.Verify(key) == nil {
+		if err == nil && !slices.ContainsFunc(tokens, func(t jose.Token) bool { return t.Verify(key) != nil }) {
 			return key, nil
 		}
 	}
-	return jose.Key{}, errors.New("no key fits both tokens")
+	return jose.Key{}, errors.New("no key fits all tokens")
 }
 
 // candidates are the keys that one signature fits: r⁻¹(sR − zG) for the two

@@ -208,18 +208,19 @@ func TestRowsThatNeedMoreThanARoute(t *testing.T) {
 		row    string
 		want   attack.Verdict
 	}{
-		"T06 recovered":            {"one key for every algorithm", func(c *attack.Config) { c.Keys, c.Second = (attack.Config{}).Keys, second }, "T06", attack.Vulnerable},
-		"T06 without a second one": {"one key for every algorithm", func(c *attack.Config) { c.Keys = (attack.Config{}).Keys }, "T06", attack.NotTestable},
-		"T80 a secret":             {lab.Sound, published(`{"keys":[{"kty":"oct","k":"AAAA"}]}`), "T80", attack.Vulnerable},
-		"T80 a private key":        {lab.Sound, published(`{"keys":[{"kty":"EC","d":"AAAA"}]}`), "T80", attack.Vulnerable},
-		"T80 one kid twice":        {lab.Sound, published(`{"keys":[{"kty":"EC","kid":"a"},{"kty":"EC","kid":"a"}]}`), "T80", attack.Vulnerable},
-		"T80 a good one":           {lab.Sound, published(`{"keys":[{"kty":"EC","kid":"a"},{"kty":"EC","kid":"b"}]}`), "T80", attack.Resisted},
-		"T50 no expiry":            {"no check of dates", func(c *attack.Config) { c.Token = living(nil) }, "T50", attack.Vulnerable},
-		"J01 two hours":            {lab.Sound, func(c *attack.Config) { c.Token = living(time.Now().Add(2 * time.Hour).Unix()) }, "J01", attack.Vulnerable},
-		"J02 two days":             {lab.Sound, func(c *attack.Config) { c.Token = living(time.Now().Add(48 * time.Hour).Unix()) }, "J02", attack.Vulnerable},
-		"J01 ten minutes":          {lab.Sound, nil, "J01", attack.Resisted},
-		"T62 a revoked token":      {lab.Sound, func(c *attack.Config) { c.Extra = []attack.Extra{{Row: "T62", Name: "given-revoked", Raw: second}} }, "T62", attack.Vulnerable},
-		"T62 none given":           {lab.Sound, nil, "T62", attack.NotTestable},
+		"T06 recovered":              {"one key for every algorithm", func(c *attack.Config) { c.Keys, c.More = (attack.Config{}).Keys, []string{second} }, "T06", attack.Vulnerable},
+		"T06 without a second one":   {"one key for every algorithm", func(c *attack.Config) { c.Keys, c.Token = (attack.Config{}).Keys, always(second) }, "T06", attack.NotTestable},
+		"T06 with tokens of its own": {"one key for every algorithm", func(c *attack.Config) { c.Keys = (attack.Config{}).Keys }, "T06", attack.Vulnerable},
+		"T80 a secret":               {lab.Sound, published(`{"keys":[{"kty":"oct","k":"AAAA"}]}`), "T80", attack.Vulnerable},
+		"T80 a private key":          {lab.Sound, published(`{"keys":[{"kty":"EC","d":"AAAA"}]}`), "T80", attack.Vulnerable},
+		"T80 one kid twice":          {lab.Sound, published(`{"keys":[{"kty":"EC","kid":"a"},{"kty":"EC","kid":"a"}]}`), "T80", attack.Vulnerable},
+		"T80 a good one":             {lab.Sound, published(`{"keys":[{"kty":"EC","kid":"a"},{"kty":"EC","kid":"b"}]}`), "T80", attack.Resisted},
+		"T50 no expiry":              {"no check of dates", func(c *attack.Config) { c.Token = living(nil) }, "T50", attack.Vulnerable},
+		"J01 two hours":              {lab.Sound, func(c *attack.Config) { c.Token = living(time.Now().Add(2 * time.Hour).Unix()) }, "J01", attack.Vulnerable},
+		"J02 two days":               {lab.Sound, func(c *attack.Config) { c.Token = living(time.Now().Add(48 * time.Hour).Unix()) }, "J02", attack.Vulnerable},
+		"J01 ten minutes":            {lab.Sound, nil, "J01", attack.Resisted},
+		"T62 a revoked token":        {lab.Sound, func(c *attack.Config) { c.Extra = []attack.Extra{{Row: "T62", Name: "given-revoked", Raw: second}} }, "T62", attack.Vulnerable},
+		"T62 none given":             {lab.Sound, nil, "T62", attack.NotTestable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			report := audited(t, h, tc.api, func(c *attack.Config) {
@@ -233,6 +234,10 @@ func TestRowsThatNeedMoreThanARoute(t *testing.T) {
 			}
 		})
 	}
+}
+
+func always(raw string) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) { return raw, nil }
 }
 
 func TestCompare(t *testing.T) {

@@ -18,13 +18,17 @@ type Config struct {
 	// Token returns a valid token, as fresh as can be. It is called at the
 	// beginning and when the one in use is about to expire.
 	Token func(context.Context) (string, error)
-	// Second is another token of the same issuer, to recover its key from.
-	Second string
+	// More are other tokens of the same issuer, to recover its key from.
+	More []string
+	// RecoverKey allows a computation of minutes for that, with 600 MB of memory.
+	RecoverKey bool
 	// Keys are the issuer's, and KeysDocument the set as it is served; KeysNote
 	// says why there are none.
 	Keys         jose.KeySet
 	KeysDocument []byte
 	KeysNote     string
+	// Certificates are X.509 certificates of the keys, each as DER.
+	Certificates [][]byte
 	// Issuer and Audience are what the API expects; "": as in the token.
 	Issuer, Audience string
 	// Lab is the issuer's own signer, of a lab or a dev folder (C9).
@@ -62,6 +66,7 @@ type Progress struct {
 	Done, All int // attacks, over all targets
 	ID        string
 	Route     string
+	Doing     string // what takes long just now; "" for requests
 }
 
 // run is one run.
@@ -71,6 +76,7 @@ type run struct {
 	listener    *listener
 	recovered   jose.Key
 	recoverNote string
+	notes       []string
 	done, all   int
 }
 
@@ -112,6 +118,7 @@ func Run(ctx context.Context, c Config) (Report, error) {
 		report.Targets = append(report.Targets, at)
 		report.Results = append(report.Results, results...)
 	}
+	report.Notes = append(report.Notes, r.notes...)
 	report.Interrupted = ctx.Err() != nil
 	report.Ended = c.now().UTC()
 	report.conclude()
@@ -135,8 +142,8 @@ func (r *run) newRoute(t Target) *route {
 	if patience == 0 {
 		patience = 15 * time.Second
 	}
-	client := &http.Client{Transport: t.dialer(), Timeout: timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return &route{target: t, client: client, pace: newPace(rate, patience), token: r.config.Token}
+	client := &http.Client{Transport: t.dialer(), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &route{target: t, client: client, pace: newPace(rate, patience), token: r.config.Token, limit: timeout}
 }
 
 // attack measures one route and sends it everything.
@@ -194,6 +201,11 @@ func (r *run) wanted(id string) bool {
 	})
 }
 
+// unnamed tells that single requests are asked for, and none of this row's is.
+func (r *run) unnamed(id string, p plan) bool {
+	return len(r.config.Only) > 0 && !slices.Contains(r.config.Only, id) && len(r.pick(p.shots[id])) == 0
+}
+
 func (r *run) expired() string {
 	for _, e := range r.config.Extra {
 		if e.Row == "T51" {
@@ -209,7 +221,7 @@ func (r *run) rows(ctx context.Context, route *route, st state) ([]Result, error
 	p := plan{}
 	blocked := st.reason
 	if blocked == "" && st.unsigned == "" {
-		r.recover(route.valid)
+		r.recover(ctx, route)
 		var err error
 		if p, err = r.prepare(route); err != nil {
 			return r.all0(route, "Nothing could be forged from the valid token: "+err.Error()+"."), err
@@ -220,7 +232,7 @@ func (r *run) rows(ctx context.Context, route *route, st state) ([]Result, error
 	var late []finding.Finding
 	for _, row := range Rows() {
 		r.step(route, row.ID)
-		if !r.wanted(row.ID) {
+		if !r.wanted(row.ID) || blocked == "" && st.unsigned == "" && r.unnamed(row.ID, p) {
 			continue
 		}
 		if row.ID == "T82" {
@@ -235,6 +247,9 @@ func (r *run) rows(ctx context.Context, route *route, st state) ([]Result, error
 		switch {
 		case errors.Is(err, errLimited):
 			blocked = route.limitedReason()
+			result = untestable(blocked)
+		case errors.Is(err, errHung):
+			blocked = route.hungReason()
 			result = untestable(blocked)
 		case ctx.Err() != nil:
 			result = untestable("The run was interrupted in the middle of it.")
@@ -309,7 +324,11 @@ func (r *run) row(ctx context.Context, route *route, st state, p plan, row findi
 	case p.without[id] != "":
 		return untestable(p.without[id]), nil
 	}
-	result, err := r.fire(ctx, route, row, r.pick(p.shots[id]), notes)
+	shots, err := r.marked(ctx, route, p, id, r.pick(p.shots[id]))
+	if err != nil {
+		return Result{}, err
+	}
+	result, err := r.fire(ctx, route, row, shots, notes)
 	if err == nil && id == "T51" && result.Verdict == Resisted {
 		return r.leeway(ctx, route, result)
 	}
@@ -335,6 +354,9 @@ func (r *run) recheck(ctx context.Context, route *route) (renewed bool, reason s
 	a, err := route.send(ctx, shot{token: route.valid})
 	if errors.Is(err, errLimited) {
 		return false, route.limitedReason()
+	}
+	if errors.Is(err, errHung) {
+		return false, route.hungReason()
 	}
 	if err != nil {
 		return false, "The run was interrupted."

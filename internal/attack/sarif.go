@@ -128,7 +128,7 @@ func (r Report) sarif(w io.Writer) error {
 		if one.Verdict != Vulnerable && one.Verdict != Suspect {
 			continue
 		}
-		result := sarifResult{RuleID: one.ID, RuleIndex: index[one.ID], Kind: "fail", Level: level[one.Severity], Message: sarifText{one.Route + ": " + one.Reason},
+		result := sarifResult{RuleID: one.ID, RuleIndex: index[one.ID], Kind: "fail", Level: level[one.Severity], Message: sarifText{unlinked(one.Route + ": " + one.Reason)},
 			Locations:    []sarifLocation{location(one)},
 			Fingerprints: map[string]string{"gatehouseAudit/v1": one.Fingerprint}}
 		if one.Verdict == Suspect {
@@ -155,6 +155,11 @@ func rule(row finding.Finding) sarifRule {
 		Help:    sarifHelp{Text: row.Why + " " + row.Fix + " See " + references + ".", Markdown: row.Why + "\n\n**Fix.** " + row.Fix + "\n\n" + references},
 		Default: sarifDefault{level[row.Severity]}, Properties: sarifProperties{Tags: tags, Severity: score[row.Severity]},
 	}
+}
+
+// unlinked keeps text from being read as an embedded link (SARIF 2.1.0 §3.11.6).
+func unlinked(text string) string {
+	return strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`).Replace(text)
 }
 
 // name is a title as an identifier.

@@ -5,11 +5,12 @@ import "github.com/gatehouse-auth/gatehouse/internal/finding"
 // sends says in a sentence what is sent for rows that are no forged tokens of
 // one kind.
 var sends = map[string]string{
-	"T06": "HMAC tokens whose secret is the issuer's public key, computed from two ES256 tokens.",
+	"T06": "HMAC tokens whose secret is the issuer's public key, computed from two tokens (ES256; RS256 with --recover-key).",
 	"T10": "Nothing at first: the valid token's secret is looked for offline. Then tokens signed with guessed secrets.",
-	"T22": "A kid that is a command, a template or an address, some of which call the auditor's listener.",
-	"T23": "A jku that leads to the auditor's keys, plain and in disguises.",
-	"T24": "An x5u that leads to the auditor's certificate, plain and in disguises.",
+	"T22": "A kid that is a command, a template or an address, some of which call the auditor's listener. It sees HTTP: a DNS lookup alone is not seen.",
+	"T23": "A jku that leads to the auditor's keys, plain and in disguises. A DNS lookup alone is not seen.",
+	"T24": "An x5u that leads to the auditor's certificate, plain and in disguises. A DNS lookup alone is not seen.",
+	"T30": "Claims that lead to the auditor's listener as the issuer. A DNS lookup alone is not seen.",
 	"T51": "Expired tokens; with --lab also ever younger ones, to find the leeway.",
 	"T56": "Genuine tokens of other types, and the ID token that was given.",
 	"T62": "The token from before a logout that was given.",
@@ -24,7 +25,7 @@ var sends = map[string]string{
 	"T78": "No token, and other methods.",
 	"T79": "Fifty tokens with kids that do not exist, while the issuer counts.",
 	"T80": "Nothing: the issuer's key set is read.",
-	"T81": "A thousand broken signatures, and a clock.",
+	"T81": "Three thousand broken signatures, and a clock. Only with --allow-dos.",
 	"T82": "Nothing of its own: all answers are looked through.",
 	"T83": "Nothing: see P02 to P06.",
 	"J01": "Nothing: the valid token is read.", "J02": "Nothing: the valid token is read.",

@@ -22,6 +22,7 @@ type shot struct {
 	severity              finding.Severity // of its acceptance, where that is less than the row's
 	delay                 bool             // time tells: it asks the target to wait
 	costly                bool             // time tells: it asks the target to work
+	implied               string           // why its acceptance says nothing of its own
 }
 
 func (s shot) request(ctx context.Context, t Target) (*http.Request, error) {
@@ -89,7 +90,7 @@ func (r *run) planFor(route *route) (plan, error) {
 	for _, e := range r.config.Extra {
 		p.add(shot{id: e.Row, name: e.Name, title: e.Title, want: "It is no access token for this API now.", token: e.Raw})
 	}
-	for _, s := range r.confusedWithRecovered(source) {
+	for _, s := range r.withRecovered(source) {
 		p.add(s)
 	}
 	for _, s := range gateShots(route.target, route.valid) {
@@ -113,7 +114,7 @@ func (r *run) source(valid string) (forge.Source, error) {
 		}
 	}
 	issuer, audience := r.namesIn(token)
-	s := forge.Source{Valid: valid, Keys: r.config.Keys, Lab: r.config.Lab, Issuer: issuer, Audience: audience, Now: r.config.now(), Own: r.own}
+	s := forge.Source{Valid: valid, Keys: r.config.Keys, Document: r.config.KeysDocument, Certificates: r.config.Certificates, Lab: r.config.Lab, Issuer: issuer, Audience: audience, Now: r.config.now(), Own: r.own}
 	if r.listener != nil {
 		s.Callback = r.listener.url
 	}
@@ -144,22 +145,39 @@ func (r *run) namesIn(token jose.Token) (issuer, audience string) {
 }
 
 // byProof is the severity of a token that is accepted, where it proves less
-// than the row at its worst.
+// than the row at its worst. Info is what only the issuer itself could misuse, or
+// what a standard lets an API do.
 func byProof(f forge.Token) finding.Severity {
-	switch {
-	case f.ID == "T56":
-		return finding.Medium // a type is not checked; that another token passes is shown by another token
-	case f.ID == "T58":
-		for _, detail := range []string{"jti-", "iat-", "client-id-", "sid-", "auth-time-", "acr-"} {
-			if strings.HasPrefix(f.Name, detail) {
-				return finding.Low // asked for by RFC 9068 §2.2, and rarely what an API decides by
-			}
+	if severity, ok := proofs[f.Name]; ok {
+		return severity
+	}
+	for begin, severity := range proofsByPrefix {
+		if strings.HasPrefix(f.Name, begin) {
+			return severity
 		}
-		return finding.Medium
-	case f.ID == "T29" && strings.HasPrefix(f.Name, "twice-"), f.ID == "T28":
-		return finding.Medium // the issuer itself signed it
+	}
+	switch f.ID {
+	case "T28", "T56", "T58":
+		return finding.Medium // the issuer itself signed it; that another token passes is shown by another token
+	case "C9":
+		return finding.Low // it matters once the issuer binds tokens to keys
 	}
 	return ""
+}
+
+var proofs = map[string]finding.Severity{
+	"crit-null": finding.Info, "crit-empty": finding.Info, // they ask for nothing
+	"b64-without-crit": finding.Info,                                                        // an unknown member is ignored (RFC 7515 §4)
+	"exp-milliseconds": finding.Info, "exp-63-bits": finding.Info, "exp-huge": finding.Info, // a date, far away
+	"iat-future": finding.Info, "iat-missing": finding.Info, "iat-string": finding.Info, "iat-negative": finding.Info, // RFC 7519 §4.1.6 asks nothing of iat
+	"iss-list": finding.Medium, "aud-mixed-list": finding.Low,
+}
+
+var proofsByPrefix = map[string]finding.Severity{
+	"twice-": finding.Info,                                                                                                     // the last one may count (RFC 7515 §4, RFC 7519 §4)
+	"jti-":   finding.Info, "client-id-": finding.Info, "sid-": finding.Info, "auth-time-": finding.Info, "acr-": finding.Info, // rarely what an API decides by
+	"scope-": finding.Low, "roles-": finding.Low, // an API that uses none is none the worse
+	"base64-": finding.Low,
 }
 
 // explain says why nothing is sent for a row.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -61,29 +60,51 @@ func withSecret(valid string, secret []byte) (string, error) {
 	return made.SignedString(secret)
 }
 
-// recover computes the issuer's key where it is not published (T06).
-func (r *run) recover(valid string) {
+// recover computes the issuer's key where it is not published (T06), once a run.
+func (r *run) recover(ctx context.Context, route *route) {
+	if r.recoverNote != "" || !r.recovered.IsZero() || !r.wanted("T06") {
+		return
+	}
+	more := r.config.More
 	switch {
 	case r.config.Keys.Len() > 0:
 		r.recoverNote = "The issuer's key is known: what would be forged with a recovered one is sent as T05."
 		return
-	case strings.HasPrefix(string(algorithmOf(valid)), "HS"):
+	case strings.HasPrefix(string(algorithmOf(route.valid)), "HS"):
 		r.recoverNote = "The valid token is signed with a secret: there is no public key to recover."
 		return
-	case r.config.Second == "":
-		r.recoverNote = "The issuer's key is not published: it can be recovered from two tokens. Give another one with --second-token."
-		return
+	case len(more) == 0: // whoever obtains tokens by itself gets another one
+		another, err := route.token(ctx)
+		if err != nil || another == route.valid {
+			r.recoverNote = "The issuer's key is not published: it can be recovered from two tokens. Give another one with --second-token."
+			return
+		}
+		more = []string{another}
 	}
-	key, err := recoverKey(valid, r.config.Second)
+	began := time.Now()
+	key, err := recoverKey(ctx, append([]string{route.valid}, more...), r.config.RecoverKey, r.tellRecovering(route))
 	if err != nil {
 		r.recoverNote = "The key could not be recovered: " + err.Error() + "."
 		return
 	}
 	r.recovered = key
+	r.notes = append(r.notes, fmt.Sprintf("The issuer's key is not published. It was computed from %d tokens in %s.", 1+len(more), time.Since(began).Round(100*time.Millisecond)))
 }
 
-// confusedWithRecovered are the tokens of T05 under the name of T06.
-func (r *run) confusedWithRecovered(source forge.Source) []shot {
+// tellRecovering shows how far a long computation is.
+func (r *run) tellRecovering(route *route) func(float64) {
+	last := time.Time{}
+	return func(done float64) {
+		if r.config.Progress != nil && time.Since(last) > 500*time.Millisecond {
+			last = time.Now()
+			r.config.Progress(Progress{Done: r.done, All: r.all, ID: "T06", Route: route.target.Route(), Doing: fmt.Sprintf("computing the issuer's key: %.0f %%", 100*done)})
+		}
+	}
+}
+
+// withRecovered are the tokens that misuse the recovered key: those of T05 under
+// the name of T06, and the encrypted ones.
+func (r *run) withRecovered(source forge.Source) []shot {
 	if r.recovered.IsZero() {
 		return nil
 	}
@@ -94,14 +115,18 @@ func (r *run) confusedWithRecovered(source forge.Source) []shot {
 	}
 	var shots []shot
 	for _, f := range all {
-		if f.ID == "T05" {
+		switch f.ID {
+		case "T05":
 			shots = append(shots, shot{id: "T06", name: f.Name, title: f.Title + ", recovered from two tokens", want: f.Want, token: f.Raw})
+		case "T34", "T35":
+			shots = append(shots, shot{id: f.ID, name: f.Name, title: f.Title + ", recovered from two tokens", want: f.Want, token: f.Raw})
 		}
 	}
 	return shots
 }
 
-// mint signs the claims of the valid token with changes, by the lab's key.
+// mint signs the claims of the valid token with changes, by the lab's key; nil
+// takes a claim away.
 func (r *run) mint(valid string, changes map[string]any) (string, error) {
 	token, err := jose.Parse(valid)
 	if err != nil {
@@ -109,7 +134,9 @@ func (r *run) mint(valid string, changes map[string]any) (string, error) {
 	}
 	claims := claimsOf(token)
 	for name, value := range changes {
-		claims[name] = value
+		if claims[name] = value; value == nil {
+			delete(claims, name)
+		}
 	}
 	kind := token.Type()
 	if kind == "" {
@@ -222,62 +249,4 @@ func (r *run) storm(ctx context.Context, route *route) (Result, error) {
 		return result, nil
 	}
 	return Result{Verdict: Resisted, Reason: what, Sent: storm}, nil
-}
-
-// timing compares how long it takes to refuse a signature that is wrong at its
-// first byte and one that is wrong at its last (T81). It never says more than
-// SUSPECT: a network is no laboratory.
-func (r *run) timing(ctx context.Context, route *route) (Result, error) {
-	if !r.config.AllowDoS {
-		return untestable("It takes thousands of requests: allow it with --allow-dos."), nil
-	}
-	if !strings.HasPrefix(string(algorithmOf(route.valid)), "HS") {
-		return untestable("The signature is not compared with another one: it is no HMAC."), nil
-	}
-	at := strings.LastIndexByte(route.valid, '.')
-	first := route.valid[:at+1] + swapped(route.valid[at+1]) + route.valid[at+2:]
-	last := flipped(route.valid)
-	const samples = 500
-	var early, late []float64
-	for range samples {
-		for _, s := range []struct {
-			token string
-			into  *[]float64
-		}{{first, &early}, {last, &late}} {
-			a, err := route.send(ctx, shot{token: s.token})
-			if err != nil {
-				return Result{}, err
-			}
-			*s.into = append(*s.into, float64(a.took))
-		}
-	}
-	t := welch(early, late)
-	if math.Abs(t) > 6 {
-		return Result{Verdict: Suspect, Reason: fmt.Sprintf("The two differ significantly (t = %.1f over %d requests each).", t, samples), Sent: 2 * samples}, nil
-	}
-	return Result{Verdict: Resisted, Reason: fmt.Sprintf("No significant difference (t = %.1f over %d requests each).", t, samples), Sent: 2 * samples}, nil
-}
-
-func swapped(c byte) string {
-	if c == 'A' {
-		return "B"
-	}
-	return "A"
-}
-
-// welch is Welch's t statistic.
-func welch(a, b []float64) float64 {
-	mean := func(x []float64) (m, v float64) {
-		for _, one := range x {
-			m += one
-		}
-		m /= float64(len(x))
-		for _, one := range x {
-			v += (one - m) * (one - m)
-		}
-		return m, v / float64(len(x)-1)
-	}
-	ma, va := mean(a)
-	mb, vb := mean(b)
-	return (ma - mb) / math.Sqrt(va/float64(len(a))+vb/float64(len(b)))
 }

@@ -83,7 +83,7 @@ func (t Target) Loopback() bool {
 // otherwise whoever answers for it in DNS gets the tokens without permission.
 func (t Target) dialer() *http.Transport {
 	transport := &http.Transport{
-		MaxIdleConnsPerHost: 16, ResponseHeaderTimeout: 30 * time.Second, TLSHandshakeTimeout: 10 * time.Second, DisableCompression: true,
+		MaxIdleConnsPerHost: 16, ResponseHeaderTimeout: 30 * time.Second, TLSHandshakeTimeout: 10 * time.Second, DisableCompression: true, MaxResponseHeaderBytes: 256 << 10,
 		DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 	}
 	if t.Loopback() {

@@ -111,7 +111,7 @@ func (a *app) enter(ctx context.Context, work func(context.Context, office) erro
 		return err
 	}
 	passwords := login.NewPasswordsWith(login.PasswordConfig{Blocklist: sync.OnceValues(a.blocklist)})
-	service, err := directory.New(directory.Config{APIs: db, Roles: db, Users: db, Clients: db, Passwords: passwords, Now: db.Now})
+	service, err := directory.New(directory.Config{APIs: db, Roles: db, Users: db, Clients: db, Logins: db, Passwords: passwords, Now: db.Now})
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}

@@ -30,17 +30,17 @@ func (e *unmeasured) Error() string { return e.reason }
 
 // auditing is what the flags of `audit` say.
 type auditing struct {
-	token, second, idToken, expired, otherAudience, revoked string
-	jwks, publicKey, issuer, audience, lab, labListen       string
-	format, output, failOn, baseline, wordlist              string
-	targets, openapi, method, data, cookie, field           string
-	headers, only, skip, methods                            []string
-	loginClient, loginSecret, scope                         string
-	callbackListen, callbackURL                             string
-	rate                                                    float64
-	concurrency                                             int
-	timeout, patience                                       time.Duration
-	authorized, allowDoS, quiet                             bool
+	token, idToken, expired, otherAudience, revoked   string
+	jwks, publicKey, issuer, audience, lab, labListen string
+	format, output, failOn, baseline, wordlist        string
+	targets, openapi, method, data, cookie, field     string
+	headers, only, skip, methods, second              []string
+	loginClient, loginSecret, scope                   string
+	callbackListen, callbackURL                       string
+	rate                                              float64
+	concurrency                                       int
+	timeout, patience                                 time.Duration
+	authorized, allowDoS, quiet, recoverKey           bool
 }
 
 func (a *app) auditCommand() *cobra.Command {
@@ -80,13 +80,14 @@ one into a file and name it with @, or pipe it in with -.`,
 func (f *auditing) flags(c *cobra.Command) {
 	s := c.Flags()
 	s.StringVar(&f.token, "token", "", "a valid token for the route: @FILE, or - for standard input")
-	s.StringVar(&f.second, "second-token", "", "another valid token, @FILE: recovers the issuer's key where it is not published")
+	s.StringArrayVar(&f.second, "second-token", nil, "another token of the same issuer, @FILE: recovers its key where it is not published (repeatable)")
+	s.BoolVar(&f.recoverKey, "recover-key", false, "take one to three minutes and 600 MB of memory to recover an RSA key from two tokens")
 	s.StringVar(&f.idToken, "id-token", "", "an ID token of the same user, @FILE: must be refused as access token")
 	s.StringVar(&f.expired, "expired", "", "a token that has expired, @FILE: must be refused")
 	s.StringVar(&f.otherAudience, "other-audience", "", "a token for another API, @FILE: must be refused")
 	s.StringVar(&f.revoked, "revoked", "", "a token from before a logout, @FILE: must be refused")
 	s.StringVar(&f.jwks, "jwks", "", "the issuer's key set, a file or a URL (default: by discovery from the token's iss)")
-	s.StringVar(&f.publicKey, "public-key", "", "the issuer's public key, a PEM file")
+	s.StringVar(&f.publicKey, "public-key", "", "the issuer's public key or its certificate, a PEM file")
 	s.StringVar(&f.issuer, "issuer", "", "the issuer that the API expects (default: the token's iss)")
 	s.StringVar(&f.audience, "audience", "", "the audience that the API expects (default: the token's aud)")
 	s.StringVar(&f.lab, "lab", "", "folder of `DIR` gatehouse dev or audit lab: signs wrong tokens with its keys")
@@ -197,9 +198,14 @@ func (f *auditing) check() (finding.Severity, error) {
 	if !slices.Contains(attack.Formats, f.format) {
 		return "", usagef("there is no --format %s: use one of %s", f.format, strings.Join(attack.Formats, ", "))
 	}
-	for name, value := range map[string]string{"token": f.token, "second-token": f.second, "id-token": f.idToken, "expired": f.expired, "other-audience": f.otherAudience, "revoked": f.revoked, "login-secret": f.loginSecret} {
+	for name, value := range map[string]string{"token": f.token, "id-token": f.idToken, "expired": f.expired, "other-audience": f.otherAudience, "revoked": f.revoked, "login-secret": f.loginSecret} {
 		if value != "" && value != "-" && !strings.HasPrefix(value, "@") {
 			return "", pasted(name)
+		}
+	}
+	for _, value := range f.second {
+		if value != "-" && !strings.HasPrefix(value, "@") {
+			return "", pasted("second-token")
 		}
 	}
 	return least, nil
@@ -379,6 +385,9 @@ func (a *app) progress(quiet bool) func(attack.Progress) {
 	last := time.Now()
 	return func(p attack.Progress) {
 		line := fmt.Sprintf("attack %d/%d %s %s", p.Done, p.All, p.ID, p.Route)
+		if p.Doing != "" {
+			line = p.ID + " " + p.Doing
+		}
 		switch {
 		case changing && p.Done == p.All:
 			fmt.Fprint(a.Err, "\r\x1b[K")

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -27,7 +29,7 @@ func (a *app) auditConfig(ctx context.Context, f *auditing, args []string) (atta
 	c := attack.Config{
 		Issuer: f.issuer, Audience: f.audience, AllowDoS: f.allowDoS, Only: f.only, Skip: f.skip, Rate: f.rate, Concurrency: f.concurrency,
 		Timeout: f.timeout, Patience: f.patience, Authorized: f.authorized, CallbackListen: f.callbackListen, CallbackURL: f.callbackURL,
-		Progress: a.progress(f.quiet), Version: version(), Now: time.Now,
+		RecoverKey: f.recoverKey, Progress: a.progress(f.quiet), Version: version(), Now: time.Now,
 	}
 	done := func() {}
 	var err error
@@ -93,12 +95,12 @@ func (a *app) readLists(f *auditing, c *attack.Config) error {
 		}
 		c.Extra = append(c.Extra, attack.Extra{Row: extra.row, Name: "given-" + extra.flag, Title: extra.title + " that was given", Raw: raw})
 	}
-	if f.second != "" {
-		raw, err := a.secretIn("second-token", f.second)
+	for _, value := range f.second {
+		raw, err := a.secretIn("second-token", value)
 		if err != nil {
 			return err
 		}
-		c.Second = raw
+		c.More = append(c.More, raw)
 	}
 	return nil
 }
@@ -269,11 +271,14 @@ func (a *app) findKeys(ctx context.Context, f *auditing, c *attack.Config, s sig
 		if err != nil {
 			return fmt.Errorf("read --public-key: %w", err)
 		}
-		key, err := jose.ParsePublicPEM(content)
+		key, certificate, err := publicKeyIn(content, a.algorithmOf(ctx, c))
 		if err != nil {
-			return usagef("--public-key %s: %v. It is a PEM file that begins with BEGIN PUBLIC KEY", f.publicKey, err)
+			return usagef("--public-key %s: %v. It is a PEM file that begins with BEGIN PUBLIC KEY or BEGIN CERTIFICATE", f.publicKey, err)
 		}
 		c.Keys = jose.NewKeySet(key)
+		if certificate != nil {
+			c.Certificates = [][]byte{certificate}
+		}
 		return nil
 	case strings.HasPrefix(f.jwks, "http://"), strings.HasPrefix(f.jwks, "https://"):
 		if published, err = attack.FetchKeys(ctx, f.jwks); err != nil {
@@ -315,4 +320,36 @@ func (a *app) issuerOf(ctx context.Context, c *attack.Config) string {
 		return ""
 	}
 	return attack.IssuerOf(raw)
+}
+
+// publicKeyIn reads a public key or the X.509 certificate of one, whose DER is
+// certificate then. The key is one for the algorithm of the valid token, where
+// it fits: PEM does not say whether an RSA key signs with RS256 or PS256.
+func publicKeyIn(content []byte, algorithm jose.Algorithm) (key jose.Key, certificate []byte, err error) {
+	if block, _ := pem.Decode(content); block != nil && block.Type == "CERTIFICATE" {
+		parsed, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return jose.Key{}, nil, err
+		}
+		der, err := x509.MarshalPKIXPublicKey(parsed.PublicKey)
+		if err != nil {
+			return jose.Key{}, nil, err
+		}
+		certificate, content = block.Bytes, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	}
+	if key, err = jose.ParsePublicPEM(content); err != nil {
+		return jose.Key{}, nil, err
+	}
+	if fitting, err := jose.NewKey(algorithm, key.Public()); err == nil {
+		key = fitting
+	}
+	return key, certificate, nil
+}
+
+func (a *app) algorithmOf(ctx context.Context, c *attack.Config) jose.Algorithm {
+	raw, err := c.Token(ctx)
+	if err != nil {
+		return ""
+	}
+	return attack.AlgorithmOf(raw)
 }

@@ -1,24 +1,30 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-auth/gatehouse/guard"
 	"github.com/gatehouse-auth/gatehouse/internal/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/policy"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
+	"github.com/gatehouse-auth/gatehouse/internal/visit"
 )
 
 const defaultGatewayListen = "127.0.0.1:8090"
@@ -30,12 +36,16 @@ type gatewayFlags struct {
 	listen, cert, key             string
 	proxies                       []string
 	forwardAuth                   string
-	data, identityIssuer          string
+	acme                          string
+	acmeEmail, acmeDirectory      string
+	data, keyFile, identityIssuer string
+	database, passwordFile        string
 	bff                           bool
 	clientID, secretFile          string
 	externalURL                   string
 	scopes                        []string
-	decisions                     string
+	decisions, metrics            string
+	readerID, readerSecretFile    string
 	timeout                       time.Duration
 	json                          bool
 }
@@ -58,12 +68,13 @@ browser gets an opaque cookie and never a token, and requests with the cookie
 are decided about by the same policy.
 
 It listens on loopback in the clear. For other machines give it a certificate
-(--tls-cert, --tls-key) or name the proxy that terminates TLS (--trusted-proxy).
+(--tls-cert, --tls-key), let it get one (--acme NAME), or name the proxy that terminates TLS (--trusted-proxy).
 The policy is read again when its file changes, and at SIGHUP; a policy with a
 fault is not taken, and the old one stays.`,
 		Example: `  gatehouse gateway --to http://127.0.0.1:3000 --issuer https://auth.example.com --audience https://api.example.com
   gatehouse gateway --policy policy.yaml --decisions decisions.ndjson
   gatehouse gateway --policy policy.yaml --to h2c://127.0.0.1:50051
+  gatehouse gateway --policy policy.yaml --listen :443 --acme api.example.com --data ./gateway
   gatehouse gateway --policy policy.yaml --forward-auth nginx --trusted-proxy 127.0.0.1
   gatehouse gateway --policy policy.yaml --data ./gateway --bff --client-id app --client-secret-file app.secret --external-url https://app.example.com`,
 		Args: cobra.NoArgs,
@@ -79,9 +90,15 @@ fault is not taken, and the old one stays.`,
 	flags.StringVar(&f.listen, "listen", defaultGatewayListen, "address to listen on, port 0 for a free one")
 	flags.StringVar(&f.cert, "tls-cert", "", "certificate file, taken up again when it is renewed")
 	flags.StringVar(&f.key, "tls-key", "", "file of the certificate's key")
+	flags.StringVar(&f.acme, "acme", "", "get certificates for this name of the gateway from Let's Encrypt; accepts its terms of service; needs --data")
+	flags.StringVar(&f.acmeEmail, "acme-email", "", "address of the ACME account")
+	flags.StringVar(&f.acmeDirectory, "acme-directory", "", "URL of another ACME authority's directory")
 	flags.StringSliceVar(&f.proxies, "trusted-proxy", nil, "address or range of a proxy that is believed, such as 10.0.0.5 (default: none)")
 	flags.StringVar(&f.forwardAuth, "forward-auth", "", "answer a proxy of this kind at /forward-auth: nginx, haproxy, caddy or traefik")
-	flags.StringVar(&f.data, "data", "", "folder of this gateway's own: its identity key, and copies of the issuers' keys for a restart while they are down")
+	flags.StringVar(&f.data, "data", "", "folder of this gateway's own: its keys, the sessions of browsers, certificates, and copies of the issuers' keys for a restart while they are down")
+	flags.StringVar(&f.keyFile, "key-file", "", "file with the key that seals sessions and certificates, 32 random bytes (default: one in --data, made when there is none)")
+	flags.StringVar(&f.database, "database", "", "with --bff: where several gateways keep sessions together, as postgres://USER@HOST/DATABASE; needs --key-file")
+	flags.StringVar(&f.passwordFile, "database-password-file", "", "file with the password of the database's user (default: PGPASSWORD or ~/.pgpass)")
 	flags.StringVar(&f.identityIssuer, "identity-issuer", "", "URL that names this gateway in signed identities")
 	flags.BoolVar(&f.bff, "bff", false, "sign browsers in and keep their tokens here; needs --client-id, --client-secret-file, --external-url and --data")
 	flags.StringVar(&f.clientID, "client-id", "", "with --bff: the gateway's own client at the issuer, a confidential one")
@@ -89,6 +106,9 @@ fault is not taken, and the old one stays.`,
 	flags.StringVar(&f.externalURL, "external-url", "", "with --bff: the origin that browsers see, such as https://app.example.com")
 	flags.StringSliceVar(&f.scopes, "scope", nil, "with --bff: what to ask for at the sign-in (default openid,profile)")
 	flags.StringVar(&f.decisions, "decisions", "", "file that gets each decision as a line of JSON")
+	flags.StringVar(&f.metrics, "metrics-listen", "", "address of a listener for /metrics alone, such as 127.0.0.1:9090")
+	flags.StringVar(&f.readerID, "reader-id", "", "this API's client at the issuer, which is asked about tokens while revocations are not known (with --bff: its own client)")
+	flags.StringVar(&f.readerSecretFile, "reader-secret-file", "", "file with the secret of that client")
 	flags.DurationVar(&f.timeout, "timeout", 0, "how long the API may take to begin its answer (default 1m)")
 	flags.BoolVar(&f.json, "json", false, "print one line of JSON when ready; logs go to standard error")
 	return c
@@ -124,6 +144,11 @@ func (a *app) gateway(c *cobra.Command, f gatewayFlags) error {
 	if err := f.announce(a.Out, listener.Addr(), config); err != nil {
 		return err
 	}
+	if stop, err := f.measure(c.Context(), g, logger); err != nil {
+		return errors.Join(err, listener.Close())
+	} else {
+		defer stop()
+	}
 	logger.Info("ready", "listen", listener.Addr().String())
 	return server.ServeGateway(c.Context(), g, logger, listener)
 }
@@ -142,7 +167,7 @@ func (f gatewayFlags) explain(err error) error {
 
 // config checks what the flags say together.
 func (f gatewayFlags) config(logger *slog.Logger) (gateway.Config, error) {
-	config := gateway.Config{PolicyFile: f.policy, Upstream: f.to, Data: f.data, IdentityIssuer: f.identityIssuer, Timeout: f.timeout, Logger: logger}
+	config := gateway.Config{PolicyFile: f.policy, Upstream: f.to, Data: f.data, KeyFile: f.keyFile, Database: f.database, IdentityIssuer: f.identityIssuer, Timeout: f.timeout, Logger: logger}
 	switch {
 	case f.policy != "" && (f.issuer != "" && !f.bff || f.audience != ""):
 		return config, usagef("--policy says whose tokens are taken: leave out --issuer and --audience")
@@ -150,6 +175,16 @@ func (f gatewayFlags) config(logger *slog.Logger) (gateway.Config, error) {
 		return config, usagef("whose tokens? Give --issuer URL and --audience URI, or a policy with --policy FILE")
 	case (f.cert == "") != (f.key == ""):
 		return config, usagef("--tls-cert and --tls-key belong together")
+	case f.acme != "" && f.cert != "":
+		return config, usagef("certificates come from files or from --acme, not from both")
+	case f.acme == "" && (f.acmeEmail != "" || f.acmeDirectory != ""):
+		return config, usagef("--acme-email and --acme-directory are for certificates: give --acme NAME too")
+	case f.acme != "" && f.data == "":
+		return config, usagef("--acme keeps an account and certificates: give it a folder with --data FOLDER")
+	case f.acme != "" && (net.ParseIP(f.acme) != nil || !strings.Contains(f.acme, ".") || strings.ContainsAny(f.acme, ":/*")):
+		return config, usagef("--acme %q: certificates are issued for a domain name, such as api.example.com", f.acme)
+	case f.acmeDirectory != "" && !strings.HasPrefix(f.acmeDirectory, "https://"):
+		return config, usagef("--acme-directory %q must be https", f.acmeDirectory)
 	case f.timeout < 0:
 		return config, usagef("--timeout is negative")
 	}
@@ -158,6 +193,12 @@ func (f gatewayFlags) config(logger *slog.Logger) (gateway.Config, error) {
 	}
 	var err error
 	if config.BFF, err = f.browsers(); err != nil {
+		return config, err
+	}
+	if config.DatabasePassword, err = f.shared(); err != nil {
+		return config, err
+	}
+	if config.Reader, err = f.reader(); err != nil {
 		return config, err
 	}
 	if f.to != "" {
@@ -185,7 +226,7 @@ func (f gatewayFlags) config(logger *slog.Logger) (gateway.Config, error) {
 		return config, usagef("--listen: %q is not of the form HOST:PORT, such as %s", f.listen, defaultGatewayListen)
 	}
 	ip := net.ParseIP(host)
-	config.ProxiesOnly = f.cert == "" && host != "localhost" && (ip == nil || !ip.IsLoopback())
+	config.ProxiesOnly = f.cert == "" && f.acme == "" && host != "localhost" && (ip == nil || !ip.IsLoopback())
 	return config, nil
 }
 
@@ -211,6 +252,63 @@ func (f gatewayFlags) browsers() (*gateway.BFF, error) {
 	return &gateway.BFF{ExternalURL: strings.TrimSuffix(f.externalURL, "/"), ClientID: f.clientID, ClientSecret: text, Issuer: f.issuer, Scopes: f.scopes}, nil
 }
 
+// reader is who asks about tokens.
+func (f gatewayFlags) reader() (guard.Reader, error) {
+	switch {
+	case f.readerID == "" && f.readerSecretFile == "":
+		return guard.Reader{}, nil
+	case f.readerID == "" || f.readerSecretFile == "":
+		return guard.Reader{}, usagef("--reader-id and --reader-secret-file belong together")
+	}
+	secret, err := readSecret("--reader-secret-file", f.readerSecretFile)
+	return guard.Reader{ClientID: f.readerID, ClientSecret: secret}, err
+}
+
+// readSecret reads a file that holds one secret.
+func readSecret(flag, name string) (string, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return "", fmt.Errorf("read the secret of %s: %w", flag, err)
+	}
+	secret := strings.TrimSpace(string(text))
+	if secret == "" {
+		return "", usagef("%s: %s is empty", flag, name)
+	}
+	return secret, nil
+}
+
+// shared is the password of a database that several gateways use.
+func (f gatewayFlags) shared() (password string, err error) {
+	switch {
+	case f.database == "" && f.passwordFile != "":
+		return "", usagef("--database-password-file is for a database: give --database too")
+	case f.database == "":
+		return "", nil
+	case !f.bff:
+		return "", usagef("--database is for the sessions of browsers: give --bff too")
+	case f.keyFile == "":
+		return "", usagef("gateways that share a database need the same key. Make one and give each a copy with --key-file: head -c 32 /dev/urandom > gateway.key")
+	}
+	u, err := url.Parse(f.database)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return "", usagef("--database is not of the form postgres://USER@HOST/DATABASE")
+	}
+	if _, has := u.User.Password(); has || u.Query().Has("password") {
+		return "", usagef("--database has a password in it, which everybody on this machine can see. Take it out, and give --database-password-file FILE")
+	}
+	if f.passwordFile == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(f.passwordFile)
+	if err != nil {
+		return "", fmt.Errorf("read the database's password: %w", err)
+	}
+	if password = strings.TrimRight(string(text), "\r\n"); password == "" {
+		return "", usagef("--database-password-file: %s is empty", f.passwordFile)
+	}
+	return password, nil
+}
+
 // oneLine is the policy of a gateway that has none.
 func (f gatewayFlags) oneLine() []byte {
 	quoted := func(s string) string { // JSON is YAML
@@ -229,6 +327,28 @@ func (f gatewayFlags) oneLine() []byte {
 	return []byte(b.String())
 }
 
+// measure serves /metrics on a listener of its own.
+func (f gatewayFlags) measure(ctx context.Context, g *gateway.Gateway, logger *slog.Logger) (stop func(), err error) {
+	if f.metrics == "" {
+		return func() {}, nil
+	}
+	l, err := net.Listen("tcp", f.metrics)
+	if err != nil {
+		return nil, fmt.Errorf("%w. Choose another address with --metrics-listen", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", g.Metrics())
+	ctx, cancel := context.WithCancel(ctx)
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		if err := server.Serve(ctx, mux, logger, l); err != nil {
+			logger.Error("metrics are not served any more", "cause", err)
+		}
+	})
+	logger.Info("metrics", "listen", l.Addr().String())
+	return func() { cancel(); ended.Wait() }, nil
+}
+
 func (f gatewayFlags) open(proxies []netip.Prefix, logger *slog.Logger) (net.Listener, error) {
 	listener, err := net.Listen("tcp", f.listen)
 	if err != nil {
@@ -242,7 +362,14 @@ func (f gatewayFlags) open(proxies []netip.Prefix, logger *slog.Logger) (net.Lis
 		}
 		return a.IsLoopback()
 	}}, logger)
-	if f.cert == "" {
+	switch {
+	case f.acme != "":
+		vault, err := visit.OpenVault(f.data, f.keyFile)
+		if err != nil {
+			return nil, errors.Join(err, listener.Close())
+		}
+		return server.ListenGatewayACME(listener, server.ACME{Email: f.acmeEmail, Directory: f.acmeDirectory}, f.acme, vault, logger), nil
+	case f.cert == "":
 		return listener, nil
 	}
 	return server.ListenTLS(listener, f.cert, f.key, logger)
@@ -251,7 +378,7 @@ func (f gatewayFlags) open(proxies []netip.Prefix, logger *slog.Logger) (net.Lis
 // announce prints where the gateway is and, without a policy, what it is equal to.
 func (f gatewayFlags) announce(out io.Writer, address net.Addr, config gateway.Config) error {
 	scheme := "http"
-	if f.cert != "" {
+	if f.cert != "" || f.acme != "" {
 		scheme = "https"
 	}
 	at := scheme + "://" + address.String()

@@ -119,7 +119,7 @@ meets an unknown key; --now does not wait.`,
 			})
 		},
 	}
-	c.Flags().StringVar(&purpose, "purpose", "token", "which keys: token, code-seal or refresh-mac")
+	c.Flags().StringVar(&purpose, "purpose", "token", "which keys: token, code-seal, refresh-mac or feed")
 	c.Flags().StringVar(&algorithm, "algorithm", "", "which line of token keys: ES256 (default), RS256 or EdDSA")
 	c.Flags().BoolVar(&now, "now", false, "do not wait until the key has been published for long enough")
 	return c

@@ -98,12 +98,14 @@ Exit code 3 when something is wrong.`,
 }
 
 type checkedPolicy struct {
-	File   string        `json:"file"`
-	OK     bool          `json:"ok"`
-	Routes int           `json:"routes"`
-	Public int           `json:"public"`
-	Shadow int           `json:"shadow"`
-	Faults []faultOfLine `json:"faults"`
+	File   string `json:"file"`
+	OK     bool   `json:"ok"`
+	Routes int    `json:"routes"`
+	Public int    `json:"public"`
+	Shadow int    `json:"shadow"`
+	// Stale counts methods of routes by what they do while revocations are not known.
+	Stale  map[string]int `json:"on_stale"`
+	Faults []faultOfLine  `json:"faults"`
 }
 
 type faultOfLine struct {
@@ -119,7 +121,7 @@ func (a *app) checkPolicies(files []string) error {
 		if err != nil {
 			return err
 		}
-		one := checkedPolicy{File: file, Faults: []faultOfLine{}}
+		one := checkedPolicy{File: file, Stale: map[string]int{}, Faults: []faultOfLine{}}
 		p, err := policy.Parse(file, text)
 		var faults policy.Faults
 		switch {
@@ -144,6 +146,8 @@ func (a *app) checkPolicies(files []string) error {
 		for _, one := range all {
 			if one.OK {
 				fmt.Fprintf(a.Out, "%s: fine. %d routes, %d of them public, %d only watch. Everything else is denied.\n", one.File, one.Routes, one.Public, one.Shadow)
+				fmt.Fprintf(a.Out, "While revocations are not known, of the methods of these routes %d allow, %d allow for a minute, %d ask the issuer, %d deny.\n",
+					one.Stale[policy.StaleAllow], one.Stale[policy.StaleBriefly], one.Stale[policy.StaleIntrospect], one.Stale[policy.StaleDeny])
 			}
 		}
 	}
@@ -156,6 +160,11 @@ func (a *app) checkPolicies(files []string) error {
 func (c *checkedPolicy) count(p *policy.Policy) {
 	for _, r := range p.Routes() {
 		c.Routes++
+		for _, m := range r.Methods {
+			if rule := r.Stale(m); rule != "" {
+				c.Stale[rule]++
+			}
+		}
 		if r.Public {
 			c.Public++
 		}

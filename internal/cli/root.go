@@ -141,7 +141,7 @@ Begin with:  gatehouse dev`,
 	audit := a.auditCommand()
 	audit.GroupID = "test"
 	root.AddCommand(audit)
-	for _, c := range []*cobra.Command{a.apiCommand(), a.roleCommand(), a.userCommand(), a.clientCommand(), a.serviceAccountCommand(), a.keyCommand(), a.kekCommand(), a.setupCommand(), a.migrateCommand(), a.storeCommand()} {
+	for _, c := range []*cobra.Command{a.apiCommand(), a.roleCommand(), a.userCommand(), a.clientCommand(), a.serviceAccountCommand(), a.sessionCommand(), a.grantCommand(), a.keyCommand(), a.kekCommand(), a.setupCommand(), a.migrateCommand(), a.storeCommand()} {
 		c.GroupID = "admin"
 		root.AddCommand(c)
 	}

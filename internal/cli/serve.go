@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-auth/gatehouse/internal/api"
 	"github.com/gatehouse-auth/gatehouse/internal/config"
 	"github.com/gatehouse-auth/gatehouse/internal/demo"
 	"github.com/gatehouse-auth/gatehouse/internal/dial"
@@ -85,8 +86,10 @@ func (a *app) serve(c *cobra.Command) error {
 	parts, err := server.Assemble(c.Context(), server.Config{
 		Issuer: settings.Issuer, Dir: records.Dir, Database: records.Database, DatabasePassword: records.DatabasePassword, Connections: records.Connections, KEKs: keks, Proxies: proxies(settings), Logger: logger, Blocklist: blocklist,
 		PublishAhead: keys.DefaultPublishAhead, RotateEvery: time.Duration(settings.Keys.RotateEvery),
-		Outgoing: dial.Config{Ports: settings.Outgoing.Ports, Networks: settings.Outgoing.Prefixes()},
-		Branding: page.Config{Product: settings.Branding.Product, LogoFile: settings.Branding.Logo, Accent: settings.Branding.Accent, Templates: settings.Branding.Templates},
+		FeedAccess: feedAccess(settings),
+		Canary:     settings.Canary != "off",
+		Outgoing:   dial.Config{Ports: settings.Outgoing.Ports, Networks: settings.Outgoing.Prefixes()},
+		Branding:   page.Config{Product: settings.Branding.Product, LogoFile: settings.Branding.Logo, Accent: settings.Branding.Accent, Templates: settings.Branding.Templates},
 	})
 	if err != nil {
 		return explainSealed(err)
@@ -97,7 +100,27 @@ func (a *app) serve(c *cobra.Command) error {
 		return err
 	}
 	logger.Info("ready", "issuer", settings.Issuer, "listen", listener.Addr().String())
-	return parts.Run(c.Context(), listener)
+	return run(c.Context(), settings, parts, listener)
+}
+
+// run serves until the context ends, and the metrics beside it.
+func run(ctx context.Context, settings config.Config, parts *server.Parts, listener net.Listener) error {
+	if settings.Metrics.Listen == "" {
+		return parts.Run(ctx, listener)
+	}
+	metrics, err := net.Listen("tcp", settings.Metrics.Listen)
+	if err != nil {
+		return errors.Join(fmt.Errorf("%w. Choose another address with metrics.listen in the configuration", err), listener.Close())
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() {
+		defer cancel() // a server whose metrics ended ends too: nobody would notice
+		ended <- parts.ServeMetrics(ctx, metrics)
+	}()
+	err = parts.Run(ctx, listener)
+	cancel()
+	return errors.Join(err, <-ended)
 }
 
 // leftBehind refuses to begin a new installation on PostgreSQL where the data
@@ -144,6 +167,13 @@ func openBlocklist(settings config.Config) (*login.Blocklist, error) {
 		return nil, usagef("passwords.blocklist: %s", err)
 	}
 	return list, nil
+}
+
+func feedAccess(settings config.Config) api.FeedAccess {
+	if settings.FeedAccess == "private" {
+		return api.FeedPrivate
+	}
+	return api.FeedPublic
 }
 
 func proxies(settings config.Config) []netip.Prefix {

@@ -59,7 +59,7 @@ func (k *checking) flags(c *cobra.Command) {
 func (a *app) tokenInspect() *cobra.Command {
 	k := &checking{}
 	c := &cobra.Command{
-		Use:   "inspect [TOKEN | @FILE | -]",
+		Use:   "inspect [TOKEN | @FILE | FILE | -]",
 		Short: "Explain a token",
 		Long: `Explain a token: the verdict first, then its life, its claims in words, and
 what is risky about it.
@@ -189,6 +189,9 @@ func (a *app) tokenText(args []string) (string, error) {
 	switch {
 	case len(args) == 1 && strings.HasPrefix(args[0], "@"):
 		return readText(args[0][1:])
+	case len(args) == 1 && args[0] != "-" && namesFile(args[0]):
+		fmt.Fprintf(a.Err, "reading the file %s (its name with @ in front says so)\n", args[0])
+		return readText(args[0])
 	case len(args) == 1 && args[0] != "-":
 		return args[0], nil
 	}
@@ -200,6 +203,16 @@ func (a *app) tokenText(args []string) (string, error) {
 		return "", fmt.Errorf("read the input: %w", err)
 	}
 	return string(data), nil
+}
+
+// namesFile tells whether an argument is the name of a file where a token was
+// meant. What begins as a token does is one.
+func namesFile(text string) bool {
+	if len(text) > 255 || strings.HasPrefix(text, "ey") {
+		return false
+	}
+	info, err := os.Stat(text)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // readText reads a bounded file.
@@ -300,7 +313,7 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil && seconds >= 0 && seconds < 253402300800 {
 		return time.Unix(seconds, 0), nil
 	}
-	return now, usagef("--at %q is no time. Write 2026-01-31T12:00:00Z, 2026-01-31, seconds since 1970, or a span such as -2h", text)
+	return now, usagef("--at %q is no time. Write 2026-01-31T12:00:00Z, 2026-01-31, seconds since 1970, or a span such as -2h or +10m", text)
 }
 
 // report prints everything; the exit code says whether it is invalid.

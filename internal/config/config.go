@@ -53,12 +53,38 @@ type Config struct {
 	Passwords Passwords `yaml:"passwords"`
 	// Outgoing says where addresses that clients name may lead.
 	Outgoing Outgoing `yaml:"outgoing"`
+	// FeedAccess says who may read the revocation feed: public (the default) or
+	// private, which is for clients that may introspect tokens of some API.
+	FeedAccess string `yaml:"feed_access"`
+	// Canary measures every minute how long a revocation takes to reach a verifier:
+	// on (the default) or off.
+	Canary string `yaml:"canary"`
+	// Metrics says where /metrics is answered.
+	Metrics Metrics `yaml:"metrics"`
 	// Branding says how the pages look.
 	Branding Branding `yaml:"branding"`
 
 	path   string
 	lines  map[string]int
 	inFile bool // Database comes from the file, which others may read
+}
+
+// Metrics are for Prometheus, on a listener of their own.
+type Metrics struct {
+	// Listen is HOST:PORT; empty: nowhere.
+	Listen string `yaml:"listen"`
+}
+
+func (m Metrics) check(listen string, fault func(name, format string, args ...any)) {
+	if m.Listen == "" {
+		return
+	}
+	_, port, err := net.SplitHostPort(m.Listen)
+	if _, parse := strconv.ParseUint(port, 10, 16); err != nil || parse != nil {
+		fault("metrics.listen", "%q is not of the form HOST:PORT, such as localhost:9464", m.Listen)
+	} else if m.Listen == listen && port != "0" {
+		fault("metrics.listen", "%s is the address of the server itself, where everybody could read them; choose another port", m.Listen)
+	}
 }
 
 // TLS is PEM files, or an ACME authority that issues certificates for the
@@ -342,6 +368,13 @@ func (c Config) check() error {
 	if err := c.Outgoing.check(); err != nil {
 		fault("outgoing", "%s", err)
 	}
+	if c.FeedAccess != "" && c.FeedAccess != "public" && c.FeedAccess != "private" {
+		fault("feed_access", "%q is neither public nor private", c.FeedAccess)
+	}
+	if c.Canary != "" && c.Canary != "on" && c.Canary != "off" {
+		fault("canary", "%q is neither on nor off", c.Canary)
+	}
+	c.Metrics.check(c.Listen, fault)
 	c.Branding.check(fault)
 	return errors.Join(faults...)
 }

@@ -68,6 +68,9 @@ func TestFaultsAreReportedAtOnceWithTheirLines(t *testing.T) {
 		{"templates that are gone", good + "branding: { templates: gone }\n", "g.yaml:5: branding.templates: gone is not a folder"},
 		{"a long product", good + "branding: { product: " + strings.Repeat("x", 61) + " }\n", "branding.product: has 61 characters"},
 		{"an unknown word of branding", good + "branding: { color: x }\n", "there is no setting color"},
+		{"a canary that is neither", good + "canary: maybe\n", "g.yaml:5: canary: \"maybe\" is neither on nor off"},
+		{"metrics without a port", good + "metrics: { listen: localhost }\n", "metrics.listen: \"localhost\" is not of the form"},
+		{"metrics where everybody is", good + "metrics: { listen: localhost:8080 }\n", "the address of the server itself"},
 		{"outgoing port 0", good + "outgoing: { ports: [0] }\n", "g.yaml:5: outgoing: port 0"},
 		{"outgoing port too large", good + "outgoing: { ports: [65536] }\n", "port 65536"},
 		{"outgoing to a name", good + "outgoing: { networks: [intranet] }\n", "not a network"},
@@ -125,6 +128,13 @@ func TestTheEnvironmentWins(t *testing.T) {
 	})
 	if err != nil || c.Listen != "localhost:9" || c.Data != "/etc/data" {
 		t.Errorf("got %+v %v", c, err)
+	}
+}
+
+func TestCanaryAndMetrics(t *testing.T) {
+	c, err := config.Parse("g.yaml", []byte(good+"canary: off\nmetrics: { listen: 'localhost:9464' }\n"), none)
+	if err != nil || c.Canary != "off" || c.Metrics.Listen != "localhost:9464" {
+		t.Errorf("got %q %q %v", c.Canary, c.Metrics.Listen, err)
 	}
 }
 

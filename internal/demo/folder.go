@@ -28,6 +28,7 @@ type marker struct {
 	// Zero in a folder of a version that had no web apps.
 	ShopPort    int `json:"shop_port,omitempty"`
 	ParcelsPort int `json:"parcels_port,omitempty"`
+	DeskPort    int `json:"desk_port,omitempty"`
 }
 
 // folder is the data folder of a dev run.

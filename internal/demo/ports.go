@@ -13,7 +13,7 @@ type Usage struct{ Reason string }
 func (e *Usage) Error() string { return e.Reason }
 
 // ports are the addresses of a dev run.
-type ports struct{ issuer, api, service, shop, parcels, gateway, echo server.Loopback }
+type ports struct{ issuer, api, service, shop, parcels, gateway, echo, desk, deskApp server.Loopback }
 
 // wanted is one port that a flag asks for.
 type wanted struct {
@@ -33,6 +33,7 @@ func (o Options) listen(f folder) (ports, error) {
 		{"--api-listen", o.APIListen, DefaultAPIListen, f.marker.APIPort, false, &p.api},
 		{"--shop-listen", o.ShopListen, DefaultShopListen, f.marker.ShopPort, true, &p.shop},
 		{"--parcels-listen", o.ParcelsListen, DefaultParcelsListen, f.marker.ParcelsPort, true, &p.parcels},
+		{"--desk-listen", o.DeskListen, DefaultDeskListen, f.marker.DeskPort, true, &p.desk},
 	}
 	numbers := make([]int, len(list))
 	for i, w := range list {
@@ -55,7 +56,7 @@ func (o Options) listen(f folder) (ports, error) {
 			return ports{}, err
 		}
 	}
-	for _, into := range []*server.Loopback{&p.gateway, &p.echo} {
+	for _, into := range []*server.Loopback{&p.gateway, &p.echo, &p.deskApp} {
 		if *into, err = server.ListenLoopback(0); err != nil {
 			p.close()
 			return ports{}, err
@@ -102,7 +103,7 @@ func (w wanted) open(port int) (err error) {
 }
 
 func (p ports) close() {
-	for _, l := range []server.Loopback{p.issuer, p.api, p.service, p.shop, p.parcels, p.gateway, p.echo} {
+	for _, l := range []server.Loopback{p.issuer, p.api, p.service, p.shop, p.parcels, p.gateway, p.echo, p.desk, p.deskApp} {
 		for _, one := range l.Listeners {
 			one.Close()
 		}

@@ -26,6 +26,7 @@ const (
 	// two sites, as apps of different people are.
 	DefaultShopListen    = "localhost:8082"
 	DefaultParcelsListen = "127.0.0.1:8083"
+	DefaultDeskListen    = "localhost:8084"
 )
 
 // Options of `gatehouse dev`. An empty address means the default, an empty
@@ -35,6 +36,7 @@ type Options struct {
 	APIListen     string
 	ShopListen    string
 	ParcelsListen string
+	DeskListen    string
 	Data          string
 	JSON          bool
 	Out           io.Writer // the screen, or the one line of --json
@@ -53,6 +55,7 @@ type run struct {
 	service  string
 	shop     string
 	parcels  string
+	desk     string
 	out      io.Writer
 	logger   *slog.Logger
 	home     home
@@ -81,6 +84,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	r := &run{folder: f, ports: p, out: o.Out, logger: o.Logger}
 	r.issuer, r.audience, r.service = localhost(p.issuer), localhost(p.api), localhost(p.service)
 	r.shop, r.parcels = localhost(p.shop), fmt.Sprintf("http://127.0.0.1:%d", p.parcels.Port)
+	r.desk = localhost(p.desk)
 	if err := r.assemble(ctx); err != nil {
 		p.close()
 		return err
@@ -98,7 +102,7 @@ func (r *run) assemble(ctx context.Context) error {
 	}
 	restart := r.folder.known
 	r.folder.marker = marker{Issuer: r.issuer, Audience: r.audience, Port: r.ports.issuer.Port, APIPort: r.ports.api.Port, ServicePort: r.ports.service.Port,
-		ShopPort: r.ports.shop.Port, ParcelsPort: r.ports.parcels.Port}
+		ShopPort: r.ports.shop.Port, ParcelsPort: r.ports.parcels.Port, DeskPort: r.ports.desk.Port}
 	if err := r.folder.writeMarker(); err != nil {
 		return err
 	}
@@ -111,7 +115,7 @@ func (r *run) assemble(ctx context.Context) error {
 		// A start that was interrupted after the marker but before the end of
 		// the seeding is finished by the next one.
 		_, missing := r.parts.Store.API(ctx, apiName)
-		r.seeded, err = seeder{r.parts.Directory, r.parts.Store.DB}.seed(ctx, r.audience, r.apps(), restart && missing == nil)
+		r.seeded, err = seeder{r.parts.Directory, r.parts.Store.DB}.seed(ctx, r.audience, r.apps(), r.desk, restart && missing == nil)
 	}
 	if err != nil {
 		return errors.Join(err, r.parts.Close())
@@ -127,6 +131,11 @@ func (r *run) serve(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	defer g.Close() // when nothing runs any more
+	deskGateway, err := r.newDeskGateway()
+	if err != nil {
+		return err
+	}
+	defer deskGateway.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -155,6 +164,8 @@ func (r *run) serve(ctx context.Context, asJSON bool) error {
 	}
 	start(func() error { return server.ServeGateway(ctx, g, r.logger, r.ports.gateway.Listeners...) })
 	start(func() error { return server.Serve(ctx, http.HandlerFunc(echo), r.logger, r.ports.echo.Listeners...) })
+	start(func() error { return server.ServeGateway(ctx, deskGateway, r.logger, r.ports.desk.Listeners...) })
+	start(func() error { return server.Serve(ctx, newDesk(r.issuer), r.logger, r.ports.deskApp.Listeners...) })
 	t, err := r.renew(ctx)
 	if err != nil {
 		cancel(err)
@@ -185,6 +196,7 @@ type ready struct {
 	API      string        `json:"api"`
 	Service  string        `json:"service"`
 	Gateway  string        `json:"gateway"`
+	Desk     string        `json:"desk"`
 	Audience string        `json:"audience"`
 	Apps     []readyApp    `json:"apps"`
 	Users    []readyUser   `json:"users"`
@@ -225,7 +237,7 @@ func (r *run) print(t tokens, asJSON bool) error {
 		_, err := io.WriteString(r.out, r.view().Screen())
 		return err
 	}
-	line := ready{Ready: true, Data: r.folder.dir, Issuer: r.issuer, API: r.audience, Service: r.service, Gateway: localhost(r.ports.gateway), Audience: r.audience,
+	line := ready{Ready: true, Data: r.folder.dir, Issuer: r.issuer, API: r.audience, Service: r.service, Gateway: localhost(r.ports.gateway), Desk: r.desk, Audience: r.audience,
 		Clients: []readyClient{
 			{ID: appID, Type: "public", FirstParty: true},
 			{ID: serviceID, Type: "service", Secret: r.seeded.serviceSecret, Token: t.service},
@@ -234,6 +246,7 @@ func (r *run) print(t tokens, asJSON bool) error {
 		line.Apps = append(line.Apps, readyApp{Name: a.Name, URL: a.URL, ID: a.ID})
 		line.Clients = append(line.Clients, readyClient{ID: a.ID, Type: "confidential", FirstParty: a.ID == shopID, Secret: a.Secret})
 	}
+	line.Clients = append(line.Clients, readyClient{ID: deskID, Type: "confidential", FirstParty: true, Secret: r.seeded.deskSecret})
 	for _, p := range t.users {
 		line.Users = append(line.Users, readyUser{Username: p.username, Password: p.password, Roles: p.roles, Token: p.access()})
 	}

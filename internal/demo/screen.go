@@ -11,7 +11,7 @@ import (
 
 // view is what the screen and the page at / show.
 func (r *run) view() page.Dev {
-	v := page.Dev{Issuer: r.issuer, API: r.audience, Service: r.service, Data: r.folder.dir, Temporary: r.folder.temporary}
+	v := page.Dev{Issuer: r.issuer, API: r.audience, Service: r.service, Gateway: localhost(r.ports.gateway), Desk: r.desk, Data: r.folder.dir, Temporary: r.folder.temporary}
 	for _, p := range r.seeded.people {
 		v.Users = append(v.Users, page.DevUser{Name: p.username, Password: p.password, Roles: strings.Join(p.roles, ", ")})
 	}

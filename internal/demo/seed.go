@@ -27,6 +27,7 @@ type seeded struct {
 	people        []*person
 	serviceSecret string
 	apps          []WebApp
+	deskSecret    string
 }
 
 // apps are the two web apps, without their secrets.
@@ -52,7 +53,7 @@ type seeder struct {
 // seed makes the demo's API, roles, users and clients, or in a kept folder
 // sets new secrets for those of an earlier start (C28). What the user changed
 // or deleted in a kept folder stays as it is.
-func (s seeder) seed(ctx context.Context, audience string, apps []WebApp, restart bool) (seeded, error) {
+func (s seeder) seed(ctx context.Context, audience string, apps []WebApp, desk string, restart bool) (seeded, error) {
 	if !restart {
 		if err := s.create(ctx, audience); err != nil {
 			return seeded{}, fmt.Errorf("seed the demo: %w", err)
@@ -78,6 +79,9 @@ func (s seeder) seed(ctx context.Context, audience string, apps []WebApp, restar
 			return seeded{}, fmt.Errorf("seed %s: %w", apps[i].ID, err)
 		}
 	}
+	if result.deskSecret, err = s.secret(ctx, deskClient(desk), "client"); err != nil {
+		return seeded{}, fmt.Errorf("seed %s: %w", deskID, err)
+	}
 	return result, s.app(ctx)
 }
 
@@ -86,6 +90,13 @@ func (s seeder) seed(ctx context.Context, audience string, apps []WebApp, restar
 func clientOf(a WebApp) iam.Client {
 	return iam.Client{ID: iam.ClientID(a.ID), Name: a.Name, Type: iam.Confidential, FirstParty: a.ID == shopID, Scopes: a.Scopes, DefaultScopes: a.Scopes,
 		RedirectURIs: []string{a.URL + callbackPath}, PostLogoutRedirectURIs: []string{a.URL + signedOutPath}, BackchannelLogoutURI: a.URL + backchannelPath}
+}
+
+// deskClient is the gateway that signs browsers in.
+func deskClient(url string) iam.Client {
+	const own = "/.gatehouse"
+	return iam.Client{ID: deskID, Name: "Desk", Type: iam.Confidential, FirstParty: true, Scopes: deskScopes, DefaultScopes: deskScopes,
+		RedirectURIs: []string{url + own + callbackPath}, PostLogoutRedirectURIs: []string{url + own + signedOutPath}, BackchannelLogoutURI: url + own + backchannelPath}
 }
 
 func (s seeder) create(ctx context.Context, audience string) error {

@@ -24,7 +24,7 @@ func open(t *testing.T) (*directory.Service, *store.DB) {
 	db, err := store.Open(ctx, storetest.Config(t, t.TempDir(), nil))
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
-	d, err := directory.New(directory.Config{APIs: db, Roles: db, Users: db, Clients: db, Passwords: login.NewPasswords()})
+	d, err := directory.New(directory.Config{APIs: db, Roles: db, Users: db, Clients: db, Logins: db, Passwords: login.NewPasswords()})
 	must(t, err)
 	_, err = d.CreateAPI(ctx, "root", iam.API{Name: "orders", Audience: "https://orders.example.com", Scopes: []iam.Scope{{Name: "read"}}})
 	must(t, err)

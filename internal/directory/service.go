@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
 
-// The store's part, by noun; *store.DB satisfies all four.
+// The store's part, by noun; *store.DB satisfies all of them.
 type apis interface {
 	CreateAPI(ctx context.Context, a iam.API, events ...iam.Event) error
 	API(ctx context.Context, name string) (iam.API, error)
@@ -43,6 +43,18 @@ type clients interface {
 	DeleteClient(ctx context.Context, id iam.ClientID, events ...iam.Event) error
 }
 
+type logins interface {
+	ListSessions(ctx context.Context, f iam.LoginFilter) (sessions []iam.ListedSession, next string, err error)
+	ListGrants(ctx context.Context, f iam.LoginFilter) (grants []iam.ListedGrant, next string, err error)
+	Session(ctx context.Context, id iam.SessionID) (iam.Session, error)
+	Grant(ctx context.Context, id iam.GrantID) (iam.Grant, error)
+	EndSession(ctx context.Context, id iam.SessionID, user iam.UserID, event iam.Event) (bool, error)
+	RevokeGrant(ctx context.Context, id iam.GrantID, reason string, event iam.Event) (bool, error)
+	EndSessionsOf(ctx context.Context, user iam.UserID, client iam.ClientID, event iam.Event) (int64, error)
+	EndGrantsOf(ctx context.Context, user iam.UserID, client iam.ClientID, event iam.Event) (int64, error)
+	EndClientGrants(ctx context.Context, client iam.ClientID, events ...iam.Event) error
+}
+
 // passwords are the rules and the hash.
 type passwords interface {
 	Check(password string, context ...string) error
@@ -56,6 +68,7 @@ type Config struct {
 	Roles     roles
 	Users     users
 	Clients   clients
+	Logins    logins
 	Passwords passwords
 	Now       func() time.Time
 }
@@ -67,14 +80,15 @@ type Service struct {
 	roles     roles
 	users     users
 	clients   clients
+	logins    logins
 	passwords passwords
 }
 
 func New(c Config) (*Service, error) {
-	if c.APIs == nil || c.Roles == nil || c.Users == nil || c.Clients == nil || c.Passwords == nil {
-		return nil, errors.New("directory: APIs, Roles, Users, Clients and Passwords are required")
+	if c.APIs == nil || c.Roles == nil || c.Users == nil || c.Clients == nil || c.Logins == nil || c.Passwords == nil {
+		return nil, errors.New("directory: APIs, Roles, Users, Clients, Logins and Passwords are required")
 	}
-	return &Service{apis: c.APIs, roles: c.Roles, users: c.Users, clients: c.Clients, passwords: c.Passwords}, nil
+	return &Service{apis: c.APIs, roles: c.Roles, users: c.Users, clients: c.Clients, logins: c.Logins, passwords: c.Passwords}, nil
 }
 
 // attempts bounds how often an edit is made again on a row that somebody else

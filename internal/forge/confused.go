@@ -3,6 +3,7 @@ package forge
 import (
 	"encoding/json"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -14,18 +15,38 @@ func (f *forger) confused() []Token {
 	}
 	var tokens []Token
 	for _, algorithm := range []string{"HS256", "HS384", "HS512"} {
-		for _, form := range f.forms() {
-			name := strings.ToLower(algorithm) + "-public-key"
-			if form.name != "" {
-				name += "-" + form.name
-			}
-			tokens = append(tokens, Token{
-				ID: "T05", Name: name, Title: algorithm + " with the public key as secret, as " + form.title, Want: wantAlgorithm,
-				Raw: f.mac(algorithm, f.header(algorithm), f.payload(), form.secret),
-			})
+		for _, form := range f.forms(f.public) {
+			tokens = append(tokens, f.confusedWith(algorithm, "public-key", form, f.header(algorithm)))
+		}
+	}
+	// A verifier may find any key of the set: by the kid, or by trying them all.
+	others := 0
+	for _, key := range f.Keys.Keys() {
+		if key.Equal(f.public) || others == maxOthers {
+			continue
+		}
+		others++
+		header := object("alg", `"HS256"`, "kid", quote(key.ID()), "typ", f.kind())
+		for _, form := range f.forms(key) {
+			form.title += " of another key of the set"
+			tokens = append(tokens, f.confusedWith("HS256", "public-key-"+strconv.Itoa(others+1), form, header))
 		}
 	}
 	return tokens
+}
+
+// maxOthers bounds how many more keys of a set are tried: some have dozens.
+const maxOthers = 4
+
+func (f *forger) confusedWith(algorithm, key string, form form, header string) Token {
+	name := strings.ToLower(algorithm) + "-" + key
+	if form.name != "" {
+		name += "-" + form.name
+	}
+	return Token{
+		ID: "T05", Name: name, Title: algorithm + " with the public key as secret, as " + form.title, Want: wantAlgorithm,
+		Raw: f.mac(algorithm, header, f.payload(), form.secret),
+	}
 }
 
 // guessed are signed with HMAC and a secret that one can guess.
@@ -68,5 +89,9 @@ func (f *forger) steered() []Token {
 		}
 	}
 	add("audience", f.Audience)
-	return tokens
+	header := object("alg", `"HS256"`, "kid", `"no-such-key"`, "typ", f.kind())
+	return append(tokens, Token{
+		ID: "T18", Name: "hs256-secret-of-nobody", Title: "HS256 with an empty secret, under a kid that nobody has", Want: wantKey,
+		Raw: f.mac("HS256", header, f.payload(), nil),
+	})
 }

@@ -20,6 +20,12 @@ type Source struct {
 	// Keys are the issuer's published keys. Without the key of Valid the
 	// tokens that misuse a public key are left out.
 	Keys jose.KeySet
+	// Document is the key set as it is served, byte for byte; nil where it is not
+	// known. It adds the forms that are in nobody's power to write again.
+	Document []byte
+	// Certificates are X.509 certificates of the keys, each as DER; those in the
+	// x5c of Document need not be among them.
+	Certificates [][]byte
 	// Lab is the issuer's own signer, in tests and dev folders only (C9). Zero:
 	// the tokens that are correctly signed but wrong are left out.
 	Lab jose.Signer

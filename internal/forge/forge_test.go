@@ -74,7 +74,7 @@ var reasons = map[string][]error{
 	"T15": {jose.ErrSignature, jose.ErrAlgorithm},
 	"T16": {jose.ErrSignature},
 	"T17": {jose.ErrSignature},
-	"T18": {jose.ErrAlgorithm},
+	"T18": {jose.ErrAlgorithm, jose.ErrUnknownKey},
 	"T20": {jose.ErrUnknownKey},
 	"T21": {jose.ErrUnknownKey, jose.ErrMalformed},
 	"T22": {jose.ErrUnknownKey, jose.ErrMalformed},

@@ -2,6 +2,7 @@ package forge
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -14,6 +15,8 @@ import (
 	"math/big"
 	"slices"
 	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/internal/jose"
 )
 
 // form is a public key written in one way: what a careless verifier hands to
@@ -24,10 +27,9 @@ type form struct {
 	secret []byte
 }
 
-// forms are all the ways we know to write the issuer's key. An X.509
-// certificate is not among them: a key set need not come with one.
-func (f *forger) forms() []form {
-	der, err := x509.MarshalPKIXPublicKey(f.public.Public())
+// forms are all the ways we know to write a key of the issuer's.
+func (f *forger) forms(key jose.Key) []form {
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
 	f.fail(err)
 	text := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 	lines := strings.Split(strings.TrimSpace(text), "\n")
@@ -42,11 +44,11 @@ func (f *forger) forms() []form {
 		{"base64", "base64 of the DER on one line", []byte(base64.StdEncoding.EncodeToString(der))},
 		{"der", "DER", der},
 	}
-	return slices.Concat(forms, f.jwkForms(), f.rawForms())
+	return slices.Concat(forms, f.jwkForms(key), f.rawForms(key), f.servedForms(key), f.certificateForms(key))
 }
 
-func (f *forger) jwkForms() []form {
-	served := f.marshal(f.public)
+func (f *forger) jwkForms(key jose.Key) []form {
+	served := f.marshal(key)
 	var members map[string]json.RawMessage
 	f.fail(json.Unmarshal(served, &members))
 	sorted := f.marshal(members)
@@ -59,18 +61,18 @@ func (f *forger) jwkForms() []form {
 		}
 	}
 	return []form{
-		{"jwk", "a JWK as served", served},
+		{"jwk", "a JWK", served},
 		{"jwk-sorted", "a JWK with sorted members", sorted},
 		{"jwk-indented", "a JWK with line breaks", indented},
 		{"jwk-thumbprint", "the thumbprint form of a JWK", f.marshal(members)},
 		{"jwks", "the whole key set", f.marshal(f.Keys)},
-		{"kid", "its key id", []byte(f.public.ID())},
+		{"kid", "its key id", []byte(key.ID())},
 	}
 }
 
 // rawForms are the numbers of the key, and OpenSSH's line.
-func (f *forger) rawForms() []form {
-	switch key := f.public.Public().(type) {
+func (f *forger) rawForms(k jose.Key) []form {
+	switch key := k.Public().(type) {
 	case *rsa.PublicKey:
 		der := x509.MarshalPKCS1PublicKey(key)
 		text := pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: der})
@@ -117,4 +119,87 @@ func mpint(n *big.Int) []byte {
 		value = append([]byte{0}, value...)
 	}
 	return value
+}
+
+// servedForms are the key and the set, byte for byte as the issuer serves them.
+func (f *forger) servedForms(key jose.Key) []form {
+	if len(f.Document) == 0 {
+		return nil
+	}
+	forms := []form{
+		{"jwks-served", "the whole key set as it is served", f.Document},
+		{"jwks-served-trimmed", "the whole key set as it is served, without white space around it", bytes.TrimSpace(f.Document)},
+	}
+	for _, member := range f.served() {
+		if member.id == key.ID() {
+			forms = append(forms, form{"jwk-served", "its JWK as it is served", member.raw})
+			var compact bytes.Buffer
+			if json.Compact(&compact, member.raw) == nil {
+				forms = append(forms, form{"jwk-compact", "its JWK as it is served, without white space", compact.Bytes()})
+			}
+		}
+	}
+	return forms
+}
+
+// member is one key of a served set.
+type member struct {
+	id    string
+	raw   json.RawMessage
+	chain []string // x5c, the key's own certificate first
+}
+
+func (f *forger) served() []member {
+	var document struct{ Keys []json.RawMessage }
+	if json.Unmarshal(f.Document, &document) != nil {
+		return nil
+	}
+	var members []member
+	for _, raw := range document.Keys {
+		var named struct {
+			Kid string
+			X5c []string
+		}
+		if json.Unmarshal(raw, &named) == nil {
+			members = append(members, member{named.Kid, raw, named.X5c})
+		}
+	}
+	return members
+}
+
+// certificateForms are the certificates of a key, in the ways in which they are
+// configured: issuers such as Entra and Keycloak publish one for each key.
+func (f *forger) certificateForms(key jose.Key) []form {
+	ders := slices.Clone(f.Certificates)
+	for _, m := range f.served() {
+		if len(m.chain) > 0 {
+			if der, err := base64.StdEncoding.DecodeString(m.chain[0]); err == nil {
+				ders = append(ders, der)
+			}
+		}
+	}
+	var forms []form
+	for _, der := range ders {
+		certificate, err := x509.ParseCertificate(der)
+		if err != nil || len(forms) > 0 || !same(certificate.PublicKey, key.Public()) {
+			continue
+		}
+		text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+		line := base64.StdEncoding.EncodeToString(der)
+		forms = []form{
+			{"x509-pem", "an X.509 certificate in PEM", []byte(text)},
+			{"x509-pem-no-newline", "an X.509 certificate in PEM without the last line break", []byte(strings.TrimSuffix(text, "\n"))},
+			{"x509-pem-crlf", "an X.509 certificate in PEM with CRLF", []byte(strings.ReplaceAll(text, "\n", "\r\n"))},
+			{"x509-pem-one-line", "an X.509 certificate in PEM, its base64 on one line", []byte("-----BEGIN CERTIFICATE-----\n" + line + "\n-----END CERTIFICATE-----")},
+			{"x509-pem-one-line-newline", "an X.509 certificate in PEM, its base64 on one line, and a line break", []byte("-----BEGIN CERTIFICATE-----\n" + line + "\n-----END CERTIFICATE-----\n")},
+			{"x5c", "an X.509 certificate in base64, as in x5c", []byte(line)},
+			{"x509-der", "an X.509 certificate in DER", der},
+		}
+	}
+	return forms
+}
+
+func same(a, b any) bool {
+	key, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && key.Equal(b)
 }

@@ -21,6 +21,8 @@ const (
 	reasonInvalidRequest = "invalid_request"
 	reasonInvalidToken   = "invalid_token"
 	reasonExpired        = "expired_token"
+	reasonRevoked        = "revoked_token"
+	reasonStale          = "stale"
 	reasonUnavailable    = "unavailable"
 	reasonIdentity       = "identity"
 	reasonRate           = "rate_limited"
@@ -44,13 +46,21 @@ type admission struct {
 	path     string // as received
 	query    string
 	mark     bool // there was a "?"
-	identity http.Header
+	identity []header
 	forward  struct{ authorization, cookie bool }
 	expires  time.Time // of the token; zero: there is none
-	client   string    // address
+	caller   guard.Caller
+	client   string // address
 	proto    string
 	cors     bool
 	metadata string
+
+	// Of a request under way: see running.
+	ctx           context.Context
+	end           context.CancelCauseFunc
+	looks         int
+	at            int
+	before, after *admission
 }
 
 type admissionKey struct{}
@@ -77,6 +87,12 @@ func (g *Gateway) admit(ctx context.Context, r *rules, q asked) (*admission, *re
 		who = &caller.policy
 	}
 	d := r.policy.Decide(req, who, g.now())
+	if d.Allow && caller != nil && !d.Public {
+		if tokenErr = r.confirm(ctx, caller, q.authorization, &d); tokenErr != nil { // as if there were no caller
+			caller = nil
+			d.Allow, d.Status, d.Reason = d.Shadow, http.StatusUnauthorized, policy.MissingToken
+		}
+	}
 	refused := g.hold(r, q, caller, tokenErr, &d)
 	g.record(q, req, who, d)
 	if refused != nil {
@@ -87,15 +103,14 @@ func (g *Gateway) admit(ctx context.Context, r *rules, q asked) (*admission, *re
 	if caller == nil {
 		return a, nil
 	}
-	a.identity, a.expires = caller.identity, caller.caller.Expires()
+	a.identity, a.expires, a.caller = caller.identity, caller.caller.Expires(), caller.caller
 	if r.identity != nil {
 		signed, err := r.identity.sign(caller.caller, req.Method, req.RawPath, g.now())
 		if err != nil {
 			g.logger.Error("identity not signed", "cause", err, "request_id", q.id)
 			return nil, &refusal{status: http.StatusInternalServerError, code: "server_error", sentence: "Something went wrong on our side."}
 		}
-		a.identity = caller.identity.Clone()
-		a.identity[IdentityHeader] = []string{signed}
+		a.identity = append(slices.Clone(caller.identity), header{IdentityHeader, []string{signed}})
 	}
 	return a, nil
 }
@@ -106,7 +121,7 @@ func (r *rules) verify(ctx context.Context, authorization []string) (*known, err
 	if err != nil {
 		return nil, err
 	}
-	caller, err := r.guard.Verify(ctx, raw)
+	caller, err := r.guard.VerifyUnconfirmed(ctx, raw) // confirm follows, when the route is known
 	if err != nil {
 		return nil, err
 	}
@@ -156,9 +171,14 @@ func (g *Gateway) holdToken(r *rules, q asked, err error, d *policy.Decision) *r
 		answer.status, answer.code, answer.sentence = http.StatusBadRequest, malformed.Code, malformed.Description
 	case errors.Is(err, guard.ErrUnavailable):
 		d.Reason = reasonUnavailable
+		if errors.Is(err, errStale) {
+			d.Reason = reasonStale
+		}
 		answer = refusal{status: http.StatusServiceUnavailable, code: "temporarily_unavailable", sentence: sentenceOf(err), wait: retryAfter}
 	case errors.Is(err, guard.ErrExpired):
 		d.Reason = reasonExpired
+	case errors.Is(err, guard.ErrRevoked):
+		d.Reason = reasonRevoked
 	}
 	g.logger.LogAttrs(context.Background(), slog.LevelInfo, "token refused", slog.String("reason", d.Reason), slog.String("cause", causes(err)),
 		slog.String("token", jose.Fingerprint(token)), slog.String("request_id", q.id))
@@ -172,12 +192,17 @@ func (g *Gateway) holdToken(r *rules, q asked, err error, d *policy.Decision) *r
 // causes is the text of an error with what it wraps, which its own text keeps
 // from callers.
 func causes(err error) string {
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		if all := many.Unwrap(); len(all) > 0 && all[len(all)-1] != nil {
-			return all[len(all)-1].Error()
+	for {
+		many, ok := err.(interface{ Unwrap() []error })
+		if !ok {
+			return err.Error()
 		}
+		all := many.Unwrap()
+		if len(all) == 0 || all[len(all)-1] == nil {
+			return err.Error()
+		}
+		err = all[len(all)-1]
 	}
-	return err.Error()
 }
 
 // explain is the answer to what the policy denies.
@@ -214,8 +239,13 @@ func (g *Gateway) reject(q asked, err error) *refusal {
 func clip(s string) string { return s[:min(len(s), 256)] }
 
 func (g *Gateway) record(q asked, req policy.Canonical, who *policy.Caller, d policy.Decision) {
+	g.counts.add(d)
 	if g.decisions != nil {
-		g.decisions.write(policy.NewRecord(g.now(), q.id, req, who, d))
+		record := policy.NewRecord(g.now(), q.id, req, who, d)
+		if age, heard := g.rules.Load().guard.FeedAge(); heard && age > healthyFeed {
+			record.FeedAge = age.Round(100 * time.Millisecond).Seconds()
+		}
+		g.decisions.write(record)
 	}
 }
 

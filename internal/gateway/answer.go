@@ -52,6 +52,12 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	json.NewEncoder(w).Encode(v)
 }
 
+// sentence is the text of an error of ours as one.
+func sentence(err error) string {
+	text := err.Error()
+	return strings.ToUpper(text[:1]) + text[1:] + "."
+}
+
 // sentenceOf is the part of a guard's error that may be shown.
 func sentenceOf(err error) string {
 	text := err.Error()

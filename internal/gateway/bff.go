@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/policy"
 	"github.com/gatehouse-auth/gatehouse/internal/relying"
@@ -88,10 +90,39 @@ func (g *Gateway) openBFF(c BFF) (*bff, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.visits, err = visit.Open(context.Background(), g.config.Data, g.now); err != nil {
+	if b.visits, err = visit.Open(context.Background(), visit.Config{Dir: g.config.Data, KeyFile: g.config.KeyFile, Database: g.config.Database, Password: g.config.DatabasePassword, Now: g.clock}); err != nil {
 		return nil, errors.Join(err, b.party.Close())
 	}
+	if b.visits.Shared() {
+		g.tending.Go(b.follow)
+	}
 	return b, nil
+}
+
+// followEvery is how often a gateway looks whether another has ended sessions
+// with requests under way here.
+const followEvery = time.Second
+
+// follow ends requests of sessions that ended at another gateway.
+func (b *bff) follow() {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-b.gateway.closed:
+			return
+		case <-tick.C:
+		}
+		open := b.streams.keys()
+		if len(open) == 0 {
+			continue
+		}
+		gone, err := b.visits.Gone(context.Background(), open)
+		if err != nil {
+			b.logger.Warn("sessions of requests under way cannot be looked up", "cause", err)
+		}
+		b.streams.end(gone...)
+	}
 }
 
 func loopbackName(host string) bool {
@@ -223,8 +254,6 @@ type streams struct {
 	open map[visit.Key]map[*context.CancelCauseFunc]struct{}
 }
 
-var errSessionEnded = errors.New("the session has ended")
-
 // begin registers a request; the function that it returns says that it is over.
 func (s *streams) begin(ctx context.Context, key visit.Key) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -247,6 +276,13 @@ func (s *streams) begin(ctx context.Context, key visit.Key) (context.Context, fu
 			delete(s.open, key)
 		}
 	}
+}
+
+// keys of the sessions with requests under way.
+func (s *streams) keys() []visit.Key {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.open))
 }
 
 func (s *streams) end(keys ...visit.Key) {

@@ -84,7 +84,7 @@ func (b *bff) callback(w http.ResponseWriter, r *http.Request, id string) {
 	}
 	b.cookies.clearLogin(w)
 	// Spent before anything else: the same answer a second time is a copy.
-	first, err := b.visits.Spend(r.Context(), "login", s.State, s.Began.Add(loginLife))
+	first, err := b.visits.Spend(r.Context(), "login", s.State, loginLife)
 	switch {
 	case err != nil:
 		b.trouble(w, r, id, err)

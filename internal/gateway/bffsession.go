@@ -18,6 +18,10 @@ const (
 	// renewPause is between two refreshes of a session of which the first did not
 	// help: a token that is refused again is not the issuer's to mend.
 	renewPause = 10 * time.Second
+	// revokedPause is the same for a token that was revoked: the issuer either
+	// gives one that says what is true now, as after a change of roles, or it ends
+	// the session.
+	revokedPause = time.Second
 	// issuerPatience is how long a refresh may take.
 	issuerPatience = 15 * time.Second
 )
@@ -92,14 +96,23 @@ func (b *bff) use(ctx context.Context, rules *rules, key visit.Key) (visit.Sessi
 	if err := b.visits.Touch(ctx, s); err != nil {
 		return s, err
 	}
+	return b.fresh(ctx, rules, s)
+}
+
+// fresh renews the tokens of a session where they are old or refused.
+func (b *bff) fresh(ctx context.Context, rules *rules, s visit.Session) (visit.Session, error) {
 	now := b.gateway.now()
 	if s.Expires.Sub(now) > renewBefore {
-		_, refused := rules.guard.Verify(ctx, s.Access)
-		if refused == nil || errors.Is(refused, guard.ErrUnavailable) || now.Sub(s.Got) < renewPause {
+		_, refused := rules.guard.VerifyUnconfirmed(ctx, s.Access)
+		pause := renewPause
+		if errors.Is(refused, guard.ErrRevoked) {
+			pause = revokedPause
+		}
+		if refused == nil || errors.Is(refused, guard.ErrUnavailable) || now.Sub(s.Got) < pause {
 			return s, nil // the gateway's own check says what is wrong
 		}
 	}
-	next, err := b.flights.do(ctx, key, func() (visit.Session, error) { return b.renew(key, s.Generation()) })
+	next, err := b.flights.do(ctx, s.Key(), func() (visit.Session, error) { return b.renew(s.Key(), s.Generation()) })
 	if err != nil && !errors.Is(err, visit.ErrNone) && s.Expires.After(b.gateway.now()) {
 		return s, nil // the issuer has trouble, and the token is good for some seconds more
 	}
@@ -111,8 +124,8 @@ func (b *bff) use(ctx context.Context, rules *rules, key visit.Key) (visit.Sessi
 func (b *bff) renew(key visit.Key, gen int64) (visit.Session, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), issuerPatience)
 	defer cancel()
-	s, err := b.visits.Find(ctx, key)
-	if err != nil || s.Generation() != gen {
+	s, mine, err := b.turn(ctx, key, gen)
+	if err != nil || !mine {
 		return s, err // somebody was here before
 	}
 	if s.Refresh == "" {
@@ -126,15 +139,64 @@ func (b *bff) renew(key visit.Key, gen int64) (visit.Session, error) {
 		return visit.Session{}, visit.ErrNone
 	}
 	if err != nil {
+		if b.visits.Shared() {
+			err = errors.Join(err, b.visits.Release(context.WithoutCancel(ctx), s))
+		}
 		return visit.Session{}, err
 	}
 	now := b.gateway.now()
 	s.Access, s.Refresh, s.Expires, s.Got = tokens.AccessToken, tokens.RefreshToken, expiry(tokens.Expiry, now), now
-	next, err := b.visits.Renew(ctx, s)
+	next, err := b.keep(ctx, s)
 	if errors.Is(err, visit.ErrNone) { // a logout was faster: what was just issued ends too
 		b.revoke(s.Refresh)
 	}
 	return next, err
+}
+
+// turnEvery is how often a gateway looks whether another has refreshed.
+const turnEvery = 100 * time.Millisecond
+
+// turn takes the turn to refresh a session that is still at generation gen. Of
+// several gateways one gets it; the others wait for what it brings.
+func (b *bff) turn(ctx context.Context, key visit.Key, gen int64) (s visit.Session, mine bool, err error) {
+	for {
+		if s, err = b.visits.Find(ctx, key); err != nil || s.Generation() != gen {
+			return s, false, err
+		}
+		if !b.visits.Shared() {
+			return s, true, nil
+		}
+		if mine, err = b.visits.Claim(ctx, s); err != nil || mine {
+			return s, mine, err
+		}
+		select {
+		case <-ctx.Done():
+			return s, false, ctx.Err()
+		case <-time.After(turnEvery):
+		}
+	}
+}
+
+// keep stores refreshed tokens, again and again while the database has trouble:
+// those before them are spent. Where nobody knows whether it was done, the
+// session itself says so.
+func (b *bff) keep(ctx context.Context, s visit.Session) (visit.Session, error) {
+	for {
+		next, err := b.visits.Renew(ctx, s)
+		if errors.Is(err, visit.ErrNone) {
+			if found, lost := b.visits.Find(ctx, s.Key()); lost == nil && found.Refresh == s.Refresh && found.Access == s.Access {
+				return found, nil
+			}
+		}
+		if err == nil || errors.Is(err, visit.ErrNone) || ctx.Err() != nil {
+			return next, err
+		}
+		select {
+		case <-ctx.Done():
+			return next, err
+		case <-time.After(turnEvery):
+		}
+	}
 }
 
 // finish ends a session here, with all that runs under it.
@@ -145,11 +207,21 @@ func (b *bff) finish(ctx context.Context, key visit.Key) {
 	b.streams.end(key)
 }
 
+func revoked(ctx context.Context, rules *rules, s visit.Session) error {
+	_, err := rules.guard.VerifyUnconfirmed(ctx, s.Access)
+	return err
+}
+
 // session tells a page who is signed in. It is no use of the session, so a page
 // that asks now and then keeps nobody signed in.
 func (b *bff) session(w http.ResponseWriter, r *http.Request, id string) {
 	cookie := cookieValue(r, b.cookies.session)
 	s, err := b.visits.Find(r.Context(), b.visits.KeyOf(cookie))
+	if err == nil { // a session that was revoked is over, also for who only looks
+		if rules := b.gateway.rules.Load(); errors.Is(revoked(r.Context(), rules, s), guard.ErrRevoked) {
+			s, err = b.fresh(r.Context(), rules, s)
+		}
+	}
 	switch {
 	case cookie == "" || errors.Is(err, visit.ErrNone):
 		b.gateway.refuse(w, id, refusal{status: http.StatusUnauthorized, code: "missing_session", sentence: "Nobody is signed in. Send the browser to " + bffLoginPath + "?return=PATH."})
@@ -205,7 +277,7 @@ func (b *bff) backchannel(w http.ResponseWriter, r *http.Request, id string) {
 		b.gateway.refuse(w, id, refusal{status: http.StatusBadRequest, code: "invalid_request", sentence: "The logout token is not valid here."})
 		return
 	}
-	keys, err := b.visits.EndAll(r.Context(), visit.Ending{SID: ended.Session, Subject: ended.Subject, ID: ended.ID, Until: ended.Expires.Add(time.Minute)})
+	keys, err := b.visits.EndAll(r.Context(), visit.Ending{SID: ended.Session, Subject: ended.Subject, ID: ended.ID, For: ended.Expires.Sub(b.gateway.now()) + time.Minute})
 	b.streams.end(keys...)
 	if err != nil {
 		b.logger.Error("sessions not ended", "cause", err, "request_id", id)

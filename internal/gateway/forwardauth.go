@@ -3,7 +3,6 @@ package gateway
 import (
 	"fmt"
 	"net/http"
-	"strings"
 )
 
 // ForwardAuthPath is where other proxies ask.
@@ -84,7 +83,10 @@ func (g *Gateway) forwardAuth(w http.ResponseWriter, r *http.Request, rules *rul
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	for _, name := range rules.identityHeaders {
-		h[name] = []string{strings.Join(a.identity[name], "")}
+		h[name] = []string{""}
+	}
+	for _, i := range a.identity {
+		h[i.name] = i.value
 	}
 	w.WriteHeader(http.StatusOK)
 }

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/guard"
 )
 
 // defaultTimeout is how long the upstream may think before it answers.
@@ -39,6 +41,16 @@ type Config struct {
 	// Data is a folder of this gateway's own, for its identity key and for
 	// copies of the issuers' keys. Empty: neither.
 	Data string
+	// KeyFile has the key that seals what lies in Data or Database. Empty: one in
+	// Data, made when there is none.
+	KeyFile string
+	// Database is where several gateways keep the sessions of browsers together,
+	// as postgres://USER@HOST/DATABASE. Empty: a file in Data.
+	Database         string
+	DatabasePassword string
+	// Reader is this API's client at the issuer, which is asked about tokens while
+	// revocations are not known. Zero: the BFF's client, or nobody.
+	Reader guard.Reader
 	// IdentityIssuer names this gateway in the identities that it signs.
 	IdentityIssuer string
 	// Timeout is how long the upstream may think: 0 means a minute.
@@ -50,7 +62,8 @@ type Config struct {
 	// Logger is required.
 	Logger *slog.Logger
 
-	now func() time.Time
+	now    func() time.Time
+	client *http.Client // to the issuers; nil: guard's own
 }
 
 // Gateway answers for the API behind it. Safe for concurrent use.
@@ -58,8 +71,13 @@ type Gateway struct {
 	config    Config
 	logger    *slog.Logger
 	now       func() time.Time
+	clock     func() time.Time // of a test; nil: the real one
 	decisions *decisionLog
 	bff       *bff // nil: none
+	running   running
+	counts    counts
+	closed    chan struct{}
+	tending   sync.WaitGroup
 
 	reload sync.Mutex
 	rules  atomic.Pointer[rules]
@@ -68,13 +86,14 @@ type Gateway struct {
 // New reads the policy and checks everything; an issuer is not asked before
 // the first request.
 func New(c Config) (*Gateway, error) {
+	clock := c.now
 	if c.now == nil {
 		c.now = time.Now
 	}
 	if c.Timeout == 0 {
 		c.Timeout = defaultTimeout
 	}
-	g := &Gateway{config: c, logger: c.Logger, now: c.now}
+	g := &Gateway{config: c, logger: c.Logger, now: c.now, clock: clock, closed: make(chan struct{})}
 	if err := g.Reload(); err != nil {
 		return nil, err
 	}
@@ -89,11 +108,14 @@ func New(c Config) (*Gateway, error) {
 		g.config.BFF = &settled
 	}
 	g.decisions = newDecisionLog(c.Decisions, c.Logger)
+	g.tending.Go(g.tend)
 	return g, nil
 }
 
 // Close ends the background work.
 func (g *Gateway) Close() error {
+	close(g.closed)
+	g.tending.Wait()
 	g.decisions.close()
 	return errors.Join(g.rules.Load().guard.Close(), g.bff.close())
 }
@@ -118,10 +140,30 @@ func (g *Gateway) Reload() error {
 	}
 	g.rules.Store(made)
 	if old != nil && old.guard != made.guard {
-		// Requests that began with the old policy may still verify with it.
-		time.AfterFunc(time.Minute, func() { old.guard.Close() })
+		g.tending.Go(func() { g.leave(old.guard) })
 	}
 	return nil
+}
+
+// leaveAfter is how long a guard that a new policy replaced is kept at least:
+// requests that began with the old policy may still verify with it.
+const leaveAfter = time.Minute
+
+// leave closes a guard when no request that it admitted is under way any more.
+func (g *Gateway) leave(old *guard.Guard) {
+	defer old.Close()
+	tick := time.NewTicker(leaveAfter)
+	defer tick.Stop()
+	for {
+		select {
+		case <-g.closed:
+			return
+		case <-tick.C:
+			if !g.running.uses(old) {
+				return
+			}
+		}
+	}
 }
 
 // watchEvery is how often the policy's file is looked at.
@@ -221,12 +263,39 @@ const readyPatience = 3 * time.Second
 func (g *Gateway) ready(w http.ResponseWriter, r *http.Request, rules *rules) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyPatience)
 	defer cancel()
-	if err := rules.guard.Ready(ctx); err != nil {
+	err := rules.guard.Ready(ctx)
+	if err == nil && g.bff != nil {
+		if trouble := g.bff.visits.Ready(ctx); trouble != nil { // its text may name hosts
+			g.logger.Warn("not ready", "cause", trouble)
+			err = errors.New("the sessions of browsers cannot be read")
+		}
+	}
+	if err != nil {
 		w.Header().Set("Retry-After", "1")
-		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "unavailable", "reason": err.Error()})
+		writeJSON(w, http.StatusServiceUnavailable, readiness{Status: "unavailable", Reason: err.Error(), Revocations: feedOf(rules.guard)})
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	writeJSON(w, http.StatusOK, readiness{Status: "ok", Revocations: feedOf(rules.guard)})
+}
+
+type readiness struct {
+	Status      string     `json:"status"`
+	Reason      string     `json:"reason,omitempty"`
+	Revocations *feedState `json:"revocations,omitempty"` // none: no issuer has a feed
+}
+
+// feedState is how well revocations are known.
+type feedState struct {
+	Age   float64 `json:"age_seconds"` // since all of them were known
+	Stale bool    `json:"stale"`       // routes do as their on_stale says
+}
+
+func feedOf(g *guard.Guard) *feedState {
+	age, heard := g.FeedAge()
+	if !heard {
+		return nil
+	}
+	return &feedState{Age: age.Round(time.Millisecond).Seconds(), Stale: age > staleFeed}
 }
 
 // ErrNothingToDo is a configuration without upstream and without forward-auth.

@@ -34,11 +34,13 @@ func (g *Gateway) proxy(w http.ResponseWriter, r *http.Request, rules *rules, id
 	a.client, a.proto = origin(r, rules, trusted)
 	ctx := context.WithValue(r.Context(), admissionKey{}, a)
 	if !a.expires.IsZero() { // whatever still runs then, ends
-		var end context.CancelFunc
-		ctx, end = context.WithDeadlineCause(ctx, a.expires.Add(leeway), errTokenEnded)
-		defer end()
+		ctx = g.running.add(ctx, a)
+		defer g.running.remove(a)
 	}
 	if r.Body != nil && r.Body != http.NoBody {
+		if a.end != nil {
+			defer unblock(ctx, w, r)()
+		}
 		r.Body = http.MaxBytesReader(w, patient(w, r), rules.body)
 	}
 	rules.proxy.ServeHTTP(w, r.WithContext(ctx))
@@ -110,6 +112,20 @@ func origin(r *http.Request, rules *rules, trusted bool) (client, proto string) 
 		}
 	}
 	return address.String(), proto
+}
+
+// unblock lets the end of a request reach whoever reads its body. While a client
+// neither sends nor ends, as in a stream of both directions, net/http's HTTP/2
+// client notices nothing else.
+func unblock(ctx context.Context, w http.ResponseWriter, r *http.Request) (stop func() bool) {
+	body := r.Body
+	return context.AfterFunc(ctx, func() {
+		if r.ProtoMajor > 1 {
+			body.Close()
+			return
+		}
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // closing would wait for the reader
+	})
 }
 
 // patient gives a client that sends a body slowly so much time for each part,

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
-	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,13 +17,20 @@ import (
 )
 
 // known is what the rules make of a verified token: never a decision, only what
-// one is made from.
+// one is made from. There are many of them, so it holds no more than these rules
+// ask for: what is small is cheap for the collector as well.
 type known struct {
 	caller    guard.Caller
 	policy    policy.Caller
-	identity  http.Header // plain headers for the upstream; shared, not to be changed
+	identity  []header // plain headers for the upstream; shared, not to be changed
 	algorithm string
 	fault     error // a claim that cannot be handed over
+}
+
+// header is one header with its value, in the form that http.Header keeps.
+type header struct {
+	name  string
+	value []string
 }
 
 // know reads a verified token once for these rules.
@@ -31,13 +38,15 @@ func (r *rules) know(caller guard.Caller, raw string) *known {
 	if k := r.seen.get(caller); k != nil {
 		return k
 	}
-	k := &known{caller: caller, identity: http.Header{}}
+	k := &known{caller: caller}
 	k.policy = policy.Caller{Issuer: caller.Issuer(), Subject: caller.Subject(), ClientID: caller.ClientID(), Scopes: caller.Scopes(), Roles: caller.Roles()}
 	claims, err := guard.Claims[map[string]json.RawMessage](caller)
 	if err != nil {
 		k.fault = fmt.Errorf("read the claims: %w", err)
 	}
-	k.policy.Claim = func(name string) (string, bool) { return policy.ClaimText(claims[name]) }
+	if asked := pick(claims, r.claims); len(asked) > 0 {
+		k.policy.Claim = func(name string) (string, bool) { return policy.ClaimText(asked[name]) }
+	}
 	var issued json.Number
 	if json.Unmarshal(claims["iat"], &issued) == nil {
 		if seconds, err := issued.Float64(); err == nil && seconds > 0 && seconds < 1<<40 {
@@ -47,32 +56,46 @@ func (r *rules) know(caller guard.Caller, raw string) *known {
 	if t, err := jose.Parse(raw); err == nil {
 		k.algorithm = string(t.Algorithm())
 	}
-	for _, h := range r.headers {
-		value, ok := k.text(h.Claim(), claims)
+	for i, h := range r.headers {
+		value, ok := text(h.Claim(), claims, &k.policy)
 		if ok && !valuable(value) {
 			k.fault = fmt.Errorf("the claim %s cannot be the value of a header", h.Claim())
 		}
 		if ok {
-			k.identity[h.Name] = []string{value}
+			k.identity = append(slices.Grow(k.identity, len(r.headers)-i), header{h.Name, []string{value}})
 		}
 	}
 	r.seen.put(caller, k)
 	return k
 }
 
+// pick keeps the claims that the policy compares with requests.
+func pick(claims map[string]json.RawMessage, names []string) map[string]json.RawMessage {
+	if len(names) == 0 {
+		return nil
+	}
+	asked := make(map[string]json.RawMessage, len(names))
+	for _, name := range names {
+		if raw, ok := claims[name]; ok {
+			asked[name] = raw
+		}
+	}
+	return asked
+}
+
 // text is the value of a claim for a header. Roles and lists are joined with
 // commas, so an element that has one is no value.
-func (k *known) text(name string, claims map[string]json.RawMessage) (string, bool) {
+func text(name string, claims map[string]json.RawMessage, who *policy.Caller) (string, bool) {
 	var list []string
 	switch {
 	case name == "roles":
-		list = k.policy.Roles
+		list = who.Roles
 	case name == "client_id":
-		return k.policy.ClientID, k.policy.ClientID != ""
+		return who.ClientID, who.ClientID != ""
 	case name == "scope":
-		return strings.Join(k.policy.Scopes, " "), true
+		return strings.Join(who.Scopes, " "), true
 	case json.Unmarshal(claims[name], &list) != nil || list == nil:
-		return k.policy.Claim(name)
+		return policy.ClaimText(claims[name])
 	}
 	for _, element := range list {
 		if strings.Contains(element, ",") {

@@ -96,8 +96,8 @@ func (g *Gateway) rewrite(upstream *url.URL) func(*httputil.ProxyRequest) {
 			delete(h, "Connection")
 			delete(h, "Http2-Settings")
 		}
-		for name, values := range a.identity {
-			h[name] = values
+		for _, i := range a.identity {
+			h[i.name] = i.value
 		}
 		h["X-Request-Id"] = []string{a.id}
 		h["X-Forwarded-For"] = []string{a.client}
@@ -123,7 +123,11 @@ func (g *Gateway) respond(r *http.Response) error {
 	}
 	delete(r.Header, IdentityHeader)
 	delete(r.Header, "X-Request-Id")
-	if a := admissionOf(r.Request.Context()); a.cors {
+	a := admissionOf(r.Request.Context())
+	if a.end != nil {
+		soften(r)
+	}
+	if a.cors {
 		for name := range r.Header {
 			if strings.HasPrefix(name, "Access-Control-") {
 				delete(r.Header, name)
@@ -142,8 +146,8 @@ func (g *Gateway) upstreamFault(w http.ResponseWriter, r *http.Request, err erro
 	case errors.As(err, &tooLarge):
 		g.refuse(w, a.id, refusal{status: http.StatusRequestEntityTooLarge, code: "invalid_request", sentence: "The request's body is too large."})
 		return
-	case errors.Is(context.Cause(r.Context()), errTokenEnded):
-		g.refuse(w, a.id, refusal{status: http.StatusUnauthorized, code: "invalid_token", sentence: "The token has expired.", challenge: true, metadata: a.metadata})
+	case endedBy(r.Context()) != nil:
+		g.refuse(w, a.id, refusal{status: http.StatusUnauthorized, code: "invalid_token", sentence: sentence(endedBy(r.Context())), challenge: true, metadata: a.metadata})
 		return
 	case errors.Is(r.Context().Err(), context.Canceled): // the client is gone
 		w.WriteHeader(http.StatusBadGateway)
@@ -156,9 +160,6 @@ func (g *Gateway) upstreamFault(w http.ResponseWriter, r *http.Request, err erro
 	}
 	g.refuse(w, a.id, refusal{status: http.StatusBadGateway, code: "temporarily_unavailable", sentence: "The API cannot be reached."})
 }
-
-// errTokenEnded ends what outlives its token: a stream, a WebSocket, a slow answer.
-var errTokenEnded = errors.New("the token has expired")
 
 // buffers lends the buffers that answers are copied with.
 type buffers struct{ pool sync.Pool }

@@ -38,6 +38,7 @@ type rules struct {
 	proxy           *httputil.ReverseProxy
 	trusted         []netip.Prefix
 	headers         []policy.Header
+	claims          []string        // that routes compare with requests
 	identity        *Identity       // nil: no signed identity
 	identityHeaders []string        // canonical names of all that the gateway may set
 	identityNames   map[string]bool // the same, for looking up
@@ -48,6 +49,7 @@ type rules struct {
 	body            int64
 	perSubject      *limiter
 	perClient       *limiter
+	asks            map[string]bool // issuers that can be asked about a token
 	seen            *memory
 }
 
@@ -70,12 +72,21 @@ func (g *Gateway) compile(text []byte, name string, old *rules) (*rules, error) 
 	if err != nil {
 		return nil, err
 	}
-	r := &rules{policy: p, headers: p.IdentityHeaders(), body: p.Limits().Body, algorithms: map[string][]string{}, seen: newMemory(rememberTokens)}
+	r := &rules{policy: p, headers: p.IdentityHeaders(), claims: p.Claims(), body: p.Limits().Body, algorithms: map[string][]string{}, asks: map[string]bool{}, seen: newMemory(rememberTokens)}
 	if r.body == 0 {
 		r.body = defaultBody
 	}
 	for _, t := range p.Tokens() {
 		r.algorithms[t.Issuer] = t.Algorithms
+		r.asks[t.Issuer] = g.readerOf(t.Issuer) != (guard.Reader{})
+	}
+	if g.config.Reader != (guard.Reader{}) && len(p.Tokens()) > 1 {
+		return nil, errors.New("a client for introspection is one issuer's, and the policy takes tokens of several")
+	}
+	for _, route := range p.Routes() {
+		if route.OnStale == policy.StaleIntrospect && !g.canAsk(p.Tokens()) {
+			return nil, fmt.Errorf("%s:%d: on_stale: introspect needs a client that may ask every issuer of the policy: give --reader-id and --reader-secret-file", p.File(), route.Line)
+		}
 	}
 	if g.config.BFF != nil {
 		if _, err := g.bffIssuer(p.Tokens()); err != nil {
@@ -228,7 +239,7 @@ var profiles = map[string]guard.Profile{"rfc9068": guard.RFC9068, "auth0": guard
 func (g *Gateway) newGuard(tokens []policy.Token) (*guard.Guard, error) {
 	var all []*guard.Guard
 	for _, t := range tokens {
-		c := guard.Config{Issuer: t.Issuer, Audience: t.Audience, KeysURL: t.KeysURL, Profile: profiles[t.Profile], Logger: g.logger, CacheSize: rememberTokens}
+		c := guard.Config{HTTPClient: g.config.client, Reader: g.readerOf(t.Issuer), Issuer: t.Issuer, Audience: t.Audience, KeysURL: t.KeysURL, Profile: profiles[t.Profile], Logger: g.logger, CacheSize: rememberTokens}
 		if g.config.Data != "" {
 			digest := sha256.Sum256([]byte(t.Issuer))
 			c.SnapshotFile = filepath.Join(g.config.Data, "issuer-keys-"+hex.EncodeToString(digest[:8])+".json")
@@ -243,6 +254,27 @@ func (g *Gateway) newGuard(tokens []policy.Token) (*guard.Guard, error) {
 		return nil, errors.New("the policy takes no tokens: name an issuer and an audience under tokens")
 	}
 	return guard.Any(all...)
+}
+
+// readerOf is who asks an issuer about tokens while revocations are not known:
+// the client that is configured for it, or the BFF's own at its issuer.
+func (g *Gateway) readerOf(issuer string) guard.Reader {
+	switch {
+	case g.config.Reader != (guard.Reader{}):
+		return g.config.Reader
+	case g.config.BFF != nil && g.config.BFF.ClientID != "" && g.config.BFF.ClientSecret != "" && (g.config.BFF.Issuer == issuer || g.config.BFF.Issuer == ""):
+		return guard.Reader{ClientID: g.config.BFF.ClientID, ClientSecret: g.config.BFF.ClientSecret}
+	}
+	return guard.Reader{}
+}
+
+func (g *Gateway) canAsk(tokens []policy.Token) bool {
+	for _, t := range tokens {
+		if g.readerOf(t.Issuer) == (guard.Reader{}) {
+			return false
+		}
+	}
+	return true
 }
 
 // compileOwn lists the paths that the gateway answers itself. A route of the

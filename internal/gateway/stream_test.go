@@ -18,8 +18,9 @@ import (
 
 func newLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
-// streamer sends an event at once and then each 100 ms, and echoes what comes on
-// an upgraded connection.
+// streamer sends an event at once and then each 100 ms. On an upgraded connection
+// it says who called in one frame, and echoes what comes; asked for /torn it sends
+// half a frame.
 func streamer(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") == "websocket" {
 		conn, both, err := w.(http.Hijacker).Hijack()
@@ -27,7 +28,10 @@ func streamer(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		defer conn.Close()
-		fmt.Fprintf(both, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n%s\n", r.Header.Get("X-User-Id"))
+		fmt.Fprintf(both, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81%c%s", len(r.Header.Get("X-User-Id")), r.Header.Get("X-User-Id"))
+		if strings.HasSuffix(r.URL.Path, "/torn") {
+			both.WriteString("\x82\x7e\x01\x00half")
+		}
 		both.Flush()
 		io.Copy(conn, both)
 		return
@@ -86,7 +90,9 @@ func TestStreamsEndWithTheToken(t *testing.T) {
 			if line, err := events.ReadString('\n'); line != "data: usr_amy\n" || time.Since(began) > time.Second {
 				t.Errorf("first event %q after %s: %v", line, time.Since(began), err)
 			}
-			io.Copy(io.Discard, events)
+			if _, err := io.Copy(io.Discard, events); err != nil {
+				t.Errorf("the stream is torn, not ended: %v", err)
+			}
 			if lasted := time.Since(began); lasted > 8*time.Second {
 				t.Errorf("the stream outlived its token by %s", lasted)
 			}
@@ -94,30 +100,67 @@ func TestStreamsEndWithTheToken(t *testing.T) {
 	}
 }
 
-func TestT78WebSocketPassesAndEndsWithTheToken(t *testing.T) {
-	h, token := streamHouse(t, false)
+// openSocket opens a WebSocket through the gateway by hand.
+func openSocket(t *testing.T, h *house, path, token string) (net.Conn, *bufio.Reader) {
+	t.Helper()
 	conn, err := net.Dial("tcp", h.address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(15 * time.Second))
-	fmt.Fprintf(conn, "GET /orders/socket HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-User-Id: evil\r\nAuthorization: Bearer %s\r\n\r\n", token)
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-User-Id: evil\r\nAuthorization: Bearer %s\r\n\r\n", path, token)
 	answers := bufio.NewReader(conn)
 	answer, err := http.ReadResponse(answers, nil)
 	if err != nil || answer.StatusCode != 101 {
 		t.Fatalf("%v %v", answer, err)
 	}
-	if line, _ := answers.ReadString('\n'); line != "usr_amy\n" {
-		t.Errorf("the upstream took the caller for %q", line)
+	return conn, answers
+}
+
+// frame reads a short frame of a WebSocket.
+func frame(t *testing.T, r io.Reader) (kind byte, text string) {
+	t.Helper()
+	head := make([]byte, 2)
+	if _, err := io.ReadFull(r, head); err != nil {
+		t.Fatalf("no frame: %v", err)
 	}
-	io.WriteString(conn, "ping\n")
-	if line, _ := answers.ReadString('\n'); line != "ping\n" {
-		t.Errorf("echo %q", line)
+	body := make([]byte, head[1]&0x7f)
+	if _, err := io.ReadFull(r, body); err != nil {
+		t.Fatal(err)
+	}
+	return head[0], string(body)
+}
+
+func TestT78WebSocketPassesAndEndsWithTheToken(t *testing.T) {
+	t.Parallel()
+	h, token := streamHouse(t, false)
+	conn, answers := openSocket(t, h, "/orders/socket", token)
+	if _, who := frame(t, answers); who != "usr_amy" {
+		t.Errorf("the upstream took the caller for %q", who)
+	}
+	io.WriteString(conn, "\x81\x04ping")
+	if _, echo := frame(t, answers); echo != "ping" {
+		t.Errorf("echo %q", echo)
 	}
 	began := time.Now()
-	if _, err := answers.ReadString('\n'); err == nil || time.Since(began) > 8*time.Second {
-		t.Errorf("the socket outlived its token: %v after %s", err, time.Since(began))
+	if kind, text := frame(t, answers); kind != 0x88 || text != "\x11\x31the token has expired" || time.Since(began) > 8*time.Second {
+		t.Errorf("the last frame is %x %q after %s, want a close with 4401", kind, text, time.Since(began))
+	}
+	if _, err := answers.ReadByte(); err == nil {
+		t.Error("open after the close frame")
+	}
+}
+
+// A frame of ours amid one of the upstream's would be read as a part of that.
+func TestT78TornFrameIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	h, token := streamHouse(t, false)
+	_, answers := openSocket(t, h, "/orders/torn", token)
+	frame(t, answers)
+	rest, _ := io.ReadAll(answers)
+	if string(rest) != "\x82\x7e\x01\x00half" {
+		t.Errorf("after the torn frame: %q", rest)
 	}
 }
 

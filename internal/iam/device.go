@@ -47,6 +47,9 @@ type Device struct {
 	ClientEpoch int64
 	CreatedAt   time.Time
 	Expires     time.Time
+	// Network is where the request came from when nothing proved that it came
+	// from the client, else empty.
+	Network string
 }
 
 // userCodeLetters has no vowels, so that no word comes out, and nothing that is

@@ -14,8 +14,13 @@ const (
 	CodeKeys    Purpose = "code-seal"   // seals authorization codes
 	RefreshKeys Purpose = "refresh-mac" // makes the mac of refresh tokens
 	FormKeys    Purpose = "form"        // seals what a browser carries between two pages
+	FeedKeys    Purpose = "feed"        // signs the revocation feed, published in a document of its own (C24)
 	ACMEData    Purpose = "acme"        // not a key line: account and certificates of the server itself
 )
+
+// Signs tells whether keys of the purpose are key pairs: they sign, and their
+// public halves are published.
+func (p Purpose) Signs() bool { return p == TokenKeys || p == FeedKeys }
 
 // Key is a stored key: metadata in the clear, the secret sealed.
 type Key struct {
@@ -23,7 +28,7 @@ type Key struct {
 	Purpose    Purpose   `json:"purpose"`
 	Algorithm  string    `json:"algorithm"`
 	Sealed     string    `json:"-"`                    // v1.kekId.nonce.ciphertext
-	Public     []byte    `json:"-"`                    // public JWK of a token key
+	Public     []byte    `json:"-"`                    // public JWK of a key that signs
 	CreatedAt  time.Time `json:"created_at"`           // published from here on
 	ActivateAt time.Time `json:"activate_at,omitzero"` // zero: pending
 	RemovedAt  time.Time `json:"removed_at,omitzero"`
@@ -94,6 +99,17 @@ func (l Line) Planned(now, before time.Time) bool {
 	})
 }
 
+// Coming is the key that is planned to take over next after now.
+func (l Line) Coming(now time.Time) (Key, bool) {
+	var coming Key
+	for _, k := range l {
+		if k.RemovedAt.IsZero() && k.ActivateAt.After(now) && (coming.ID == "" || coming.later(k)) {
+			coming = k
+		}
+	}
+	return coming, coming.ID != ""
+}
+
 // State tells what k may do at now. A superseded key stays published for
 // overlap after its successor took over, the longest life of what it signed.
 func (l Line) State(k Key, now time.Time, overlap time.Duration) KeyState {
@@ -132,8 +148,9 @@ func (k Key) tookOver(now time.Time) bool {
 
 // KeyRotation is one step in the life of a line, done in one transaction.
 type KeyRotation struct {
-	Activate   KeyID     // a pending key, or "" for none
+	Activate   KeyID     // a pending or planned key, or "" for none
 	ActivateAt time.Time // when it takes over
+	PlannedAt  time.Time // of a planned key: when it was to take over so far
 	Remove     KeyID     // emergency retire, or "" for none; writes a revocation of kind key
 	Add        *Key      // the next pending key
 }

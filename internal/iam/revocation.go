@@ -34,11 +34,19 @@ const (
 	EndEverything               // access tokens, grants and sessions. Disable, delete, password change
 )
 
+// ChangePressure is a change of nothing stored: processes tell each other that
+// somebody guesses passwords.
+const ChangePressure = "pressure"
+
+// ChangeCanary is a change of nothing stored: a process tells the others how
+// long a revocation took.
+const ChangeCanary = "canary"
+
 // Change is a row that tells servers beside the writer that something they may
 // have in memory is new (C28).
 type Change struct {
 	Seq     int64     `json:"seq"`
 	At      time.Time `json:"at"`
-	Kind    string    `json:"kind"` // api, role, user, client, key
+	Kind    string    `json:"kind"` // api, role, user, client, clients, key, pressure, canary
 	Subject string    `json:"subject"`
 }

@@ -49,6 +49,8 @@ func (t *parsed) life(now time.Time) Life {
 		}
 	case l.Begins != nil && l.Begins.After(now):
 		l.State, l.Text = "not_yet", "begins in "+span(l.Begins.Sub(now))
+	case l.Begins == nil && l.Issued != nil && l.Issued.After(now.Add(time.Minute)):
+		l.State, l.Text = "not_yet", "is issued in "+span(l.Issued.Sub(now))
 	default:
 		l.Text = span(left) + " left" + whole
 	}

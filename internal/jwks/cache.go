@@ -21,8 +21,10 @@ const (
 	minTTL     = time.Minute
 	maxTTL     = time.Hour
 	// staleAlone is how long keys may be used past their time to live that could
-	// not be refreshed, without a revocation feed (C18).
+	// not be refreshed, without a fresh revocation feed; staleFed is with one, which
+	// would say that a key was taken back (C18).
 	staleAlone = time.Hour
+	staleFed   = 24 * time.Hour
 	// fetchTimeout bounds one fetch, discovery and keys together.
 	fetchTimeout = 5 * time.Second
 	// An unknown kid may cause refetchBurst fetches at once and then one every
@@ -58,8 +60,22 @@ type Config struct {
 	// SnapshotFile keeps the last fetched keys on disk, for a restart while the
 	// issuer cannot be reached. Empty: in memory only.
 	SnapshotFile string
-	Now          func() time.Time
-	Logger       *slog.Logger
+	// Discovered is told what the discovery document says beside the keys, each
+	// time that it was read. It must not wait. Nil: nobody is.
+	Discovered func(Metadata)
+	// FeedFresh tells whether a key that was taken back would be known to be, so
+	// that keys may be used for longer without a refresh (C18). Nil: it would not.
+	FeedFresh func() bool
+	Now       func() time.Time
+	Logger    *slog.Logger
+}
+
+// Metadata is what a discovery document says that others than this package
+// use. Nothing in it is checked; a member that is absent, or not text, is "".
+type Metadata struct {
+	Feed          string `json:"feed,omitempty"`          // revocation_feed_endpoint
+	FeedKeys      string `json:"feed_keys,omitempty"`     // revocation_feed_jwks_uri
+	Introspection string `json:"introspection,omitempty"` // introspection_endpoint (RFC 8414 §2)
 }
 
 // Cache holds the keys of one issuer. Safe for concurrent use.
@@ -69,10 +85,13 @@ type Cache struct {
 	lazy    bool
 	file    string
 	client  *http.Client
+	told    func(Metadata)
+	fed     func() bool
 	now     func() time.Time
 	logger  *slog.Logger
 
 	snapshot atomic.Pointer[Snapshot]
+	epoch    atomic.Uint64 // moves with each Void
 	begin    sync.Once
 	settled  chan struct{} // a fetch has ended: plan the next one anew
 	saving   sync.Mutex
@@ -95,6 +114,10 @@ type Snapshot struct {
 	Keys    jose.KeySet
 	Fetched time.Time
 	ttl     time.Duration
+	// generation when the fetch began, and what the discovery document said, nil
+	// where none was read.
+	generation uint64
+	metadata   *Metadata
 }
 
 type flight struct {
@@ -107,10 +130,14 @@ func New(c Config) (*Cache, error) {
 	if c.Issuer == "" {
 		return nil, errors.New("jwks: Issuer is required")
 	}
-	cache := &Cache{issuer: c.Issuer, keysURL: c.KeysURL, lazy: c.Lazy, file: c.SnapshotFile, client: sameOrigin(c.HTTPClient), now: c.Now, logger: c.Logger,
+	cache := &Cache{issuer: c.Issuer, keysURL: c.KeysURL, lazy: c.Lazy, file: c.SnapshotFile, client: sameOrigin(c.HTTPClient),
+		told: c.Discovered, fed: c.FeedFresh, now: c.Now, logger: c.Logger,
 		tokens: refetchBurst, unknown: map[string]time.Time{}, settled: make(chan struct{}, 1)}
 	if cache.now == nil {
 		cache.now = time.Now
+	}
+	if cache.told == nil {
+		cache.told = func(Metadata) {}
 	}
 	if cache.logger == nil {
 		cache.logger = slog.New(slog.DiscardHandler)
@@ -138,15 +165,45 @@ func sameOrigin(client *http.Client) *http.Client {
 // Current is the snapshot that may be used now, or nil. It takes no lock.
 func (c *Cache) Current() *Snapshot {
 	s := c.snapshot.Load()
-	if s == nil || c.now().Sub(s.Fetched) > s.ttl+c.maxStale() {
+	if s == nil || s.generation != c.epoch.Load() || !c.usable(c.now().Sub(s.Fetched), s.ttl) {
 		return nil
 	}
 	return s
 }
 
-// maxStale is where a revocation feed will make a difference: 24 hours while it
-// is fresh, because then a key that was revoked is known to be (C18).
-func (c *Cache) maxStale() time.Duration { return staleAlone }
+// usable tells whether keys of an age may still verify (C18).
+func (c *Cache) usable(age, ttl time.Duration) bool {
+	return age <= ttl+staleAlone || age <= ttl+c.maxStale()
+}
+
+// maxStale is how long keys are good past their time to live: 24 hours while a
+// revocation feed is fresh, because then a key that was taken back is known to
+// be, otherwise an hour (C18).
+func (c *Cache) maxStale() time.Duration {
+	if c.fed != nil && c.fed() {
+		return staleFed
+	}
+	return staleAlone
+}
+
+// Void says that the issuer took a key back, or all of them: what was fetched
+// before counts no more, in memory and on disk, and is fetched again past every
+// cache. A revocation is forgotten when the tokens that the issuer signed have
+// expired; who has stolen the key signs new ones.
+func (c *Cache) Void() {
+	c.epoch.Add(1)
+	if c.file != "" {
+		c.saving.Lock()
+		PrivateFile{Path: c.file}.Remove()
+		c.saving.Unlock()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastFail = nil // a failure of before is no reason to wait
+	if c.ctx.Err() == nil {
+		c.ended.Go(func() { c.fetch(c.ctx) })
+	}
+}
 
 // Ready fetches the keys if there are none yet. ErrUnavailable when that fails.
 func (c *Cache) Ready(ctx context.Context) (*Snapshot, error) {

@@ -30,6 +30,8 @@ type document struct {
 	Fetched time.Time       `json:"fetched"`
 	TTL     int64           `json:"ttl_seconds"`
 	Keys    json.RawMessage `json:"jwks"`
+	// Metadata is what discovery said; nil where there was none.
+	Metadata *Metadata `json:"metadata,omitempty"`
 }
 
 // restore takes the keys from the disk when the network brought none and there
@@ -38,7 +40,8 @@ func (c *Cache) restore() {
 	if c.file == "" || c.Current() != nil {
 		return
 	}
-	data, err := readPrivate(c.file)
+	generation := c.epoch.Load()
+	data, err := PrivateFile{Path: c.file, MaxBytes: maxFileBytes}.Read()
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
@@ -51,6 +54,10 @@ func (c *Cache) restore() {
 		return
 	}
 	c.logger.Warn("issuer keys taken from the snapshot file", "issuer", c.issuer, "file", c.file, "fetched", s.Fetched.UTC())
+	if s.metadata != nil {
+		c.told(*s.metadata)
+	}
+	s.generation = generation
 	c.snapshot.Store(s)
 }
 
@@ -79,7 +86,7 @@ func (c *Cache) parse(data []byte) (*Snapshot, error) {
 		return nil, fmt.Errorf("a time to live of %d seconds", d.TTL)
 	case age < 0:
 		return nil, errors.New("it is from the future")
-	case age > ttl+c.maxStale():
+	case !c.usable(age, ttl):
 		return nil, fmt.Errorf("it is too old: fetched %s ago, keys are good for %s", age.Round(time.Second), ttl+c.maxStale())
 	}
 	set, _, err := jose.ParseKeySet(d.Keys)
@@ -90,7 +97,7 @@ func (c *Cache) parse(data []byte) (*Snapshot, error) {
 		return nil, errors.New("it holds no usable key")
 	}
 	// Counted from now on by the clock that never steps back.
-	return &Snapshot{Keys: set, Fetched: now.Add(-age), ttl: ttl}, nil
+	return &Snapshot{Keys: set, Fetched: now.Add(-age), ttl: ttl, metadata: d.Metadata}, nil
 }
 
 // save writes the newest keys. When that fails the old file goes: it may hold a
@@ -101,14 +108,16 @@ func (c *Cache) save() {
 	}
 	c.saving.Lock()
 	defer c.saving.Unlock()
-	err := c.write(c.snapshot.Load())
+	s := c.snapshot.Load()
+	if s.generation != c.epoch.Load() {
+		return // taken back meanwhile
+	}
+	err := c.write(s)
 	if err == nil {
 		return
 	}
 	c.logger.Warn("issuer keys not saved; is the folder there, and writable?", "file", c.file, "cause", err)
-	if info, statErr := os.Lstat(c.file); statErr == nil && info.Mode().IsRegular() {
-		os.Remove(c.file)
-	}
+	PrivateFile{Path: c.file}.Remove()
 }
 
 func (c *Cache) write(s *Snapshot) error {
@@ -116,20 +125,28 @@ func (c *Cache) write(s *Snapshot) error {
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(document{Version: fileVersion, Issuer: c.issuer, KeysURL: c.keysURL, Fetched: s.Fetched.Round(0).UTC(), TTL: int64(s.ttl / time.Second), Keys: keys})
+	data, err := json.Marshal(document{Version: fileVersion, Issuer: c.issuer, KeysURL: c.keysURL, Fetched: s.Fetched.Round(0).UTC(), TTL: int64(s.ttl / time.Second), Keys: keys, Metadata: s.metadata})
 	if err != nil {
 		return err
 	}
-	return writePrivate(c.file, data)
+	return PrivateFile{Path: c.file}.Write(append(data, '\n'))
 }
 
-// writePrivate replaces a file in one step; the new one is 0600 (CreateTemp).
-func writePrivate(path string, data []byte) error {
+// PrivateFile is a file that belongs to this process's user alone, because what
+// stands in it is believed.
+type PrivateFile struct {
+	Path     string
+	MaxBytes int64 // that Read takes
+}
+
+// Write replaces the file in one step; the new one is 0600 (CreateTemp).
+func (p PrivateFile) Write(data []byte) error {
+	path := p.Path
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(data, '\n'))
+	_, err = f.Write(data)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
@@ -140,9 +157,17 @@ func writePrivate(path string, data []byte) error {
 	return err
 }
 
-// readPrivate reads a file that nobody but this process's user can have written
-// or replaced with a link.
-func readPrivate(path string) ([]byte, error) {
+// Remove takes the file away, if it is a file.
+func (p PrivateFile) Remove() {
+	if info, err := os.Lstat(p.Path); err == nil && info.Mode().IsRegular() {
+		os.Remove(p.Path)
+	}
+}
+
+// Read reads the file, unless anybody but this process's user can have written
+// it or replaced it with a link. fs.ErrNotExist when there is none.
+func (p PrivateFile) Read() ([]byte, error) {
+	path := p.Path
 	named, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
@@ -165,9 +190,9 @@ func readPrivate(path string) ([]byte, error) {
 	if err := private(opened, os.Geteuid()); err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
-	if err == nil && len(data) > maxFileBytes {
-		err = fmt.Errorf("it is larger than %d bytes", maxFileBytes)
+	data, err := io.ReadAll(io.LimitReader(f, p.MaxBytes+1))
+	if err == nil && int64(len(data)) > p.MaxBytes {
+		err = fmt.Errorf("it is larger than %d bytes", p.MaxBytes)
 	}
 	return data, err
 }

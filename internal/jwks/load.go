@@ -20,12 +20,14 @@ const maxDocumentBytes = 64 << 10
 // load does discovery, if the address of the keys is not configured, and
 // fetches the key set.
 func (c *Cache) load(ctx context.Context) (*Snapshot, error) {
-	address := c.keysURL
+	address, generation := c.keysURL, c.epoch.Load()
+	var metadata *Metadata
 	if address == "" {
 		var err error
-		if address, err = c.discover(ctx); err != nil {
+		if address, metadata, err = c.discover(ctx); err != nil {
 			return nil, err
 		}
+		c.told(*metadata)
 	}
 	body, header, err := c.get(ctx, address, jose.MaxKeySetBytes)
 	if err != nil {
@@ -41,41 +43,50 @@ func (c *Cache) load(ctx context.Context) (*Snapshot, error) {
 	if set.Len() == 0 {
 		return nil, fmt.Errorf("read %s: no usable key", address)
 	}
-	return &Snapshot{Keys: set, Fetched: c.now(), ttl: lifetime(header)}, nil
+	return &Snapshot{Keys: set, Fetched: c.now(), ttl: lifetime(header), generation: generation, metadata: metadata}, nil
 }
 
 // discover reads the metadata of RFC 8414, or of OpenID Connect where there is
 // none. The issuer in it must be byte for byte ours (RFC 8414 §3.3), and the
 // keys must be of its origin (C34).
-func (c *Cache) discover(ctx context.Context) (string, error) {
+func (c *Cache) discover(ctx context.Context) (string, *Metadata, error) {
 	inserted, appended, err := metadataURLs(c.issuer)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	var document struct {
-		Issuer string `json:"issuer"`
-		Keys   string `json:"jwks_uri"`
+		Issuer        string `json:"issuer"`
+		Keys          string `json:"jwks_uri"`
+		Feed          any    `json:"revocation_feed_endpoint"`
+		FeedKeys      any    `json:"revocation_feed_jwks_uri"`
+		Introspection any    `json:"introspection_endpoint"`
 	}
 	body, _, err := c.get(ctx, inserted, maxDocumentBytes)
 	if err != nil {
 		if body, _, err = c.get(ctx, appended, maxDocumentBytes); err != nil {
-			return "", err
+			return "", nil, err
 		}
 	}
 	if err := json.Unmarshal(body, &document); err != nil {
-		return "", fmt.Errorf("read the metadata of %s: %w", c.issuer, err)
+		return "", nil, fmt.Errorf("read the metadata of %s: %w", c.issuer, err)
 	}
 	if document.Issuer != c.issuer {
-		return "", fmt.Errorf("the metadata at %s is of the issuer %q", c.issuer, document.Issuer)
+		return "", nil, fmt.Errorf("the metadata at %s is of the issuer %q", c.issuer, document.Issuer)
 	}
 	want, err := origin(c.issuer)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if got, err := origin(document.Keys); err != nil || got != want {
-		return "", fmt.Errorf("jwks_uri %q is not of the issuer's origin %s; set KeysURL if it is meant", document.Keys, want)
+		return "", nil, fmt.Errorf("jwks_uri %q is not of the issuer's origin %s; set KeysURL if it is meant", document.Keys, want)
 	}
-	return document.Keys, nil
+	return document.Keys, &Metadata{Feed: text(document.Feed), FeedKeys: text(document.FeedKeys), Introspection: text(document.Introspection)}, nil
+}
+
+// text is a member that is text; another type must not cost the keys.
+func text(member any) string {
+	s, _ := member.(string)
+	return s
 }
 
 // metadataURLs are the two forms: well-known inserted before the path
@@ -98,6 +109,9 @@ func (c *Cache) get(ctx context.Context, address string, limit int64) ([]byte, h
 		return nil, nil, err
 	}
 	request.Header.Set("Accept", "application/json")
+	if c.epoch.Load() > 0 {
+		request.Header.Set("Cache-Control", "no-cache") // a cache may still have the keys that were taken back
+	}
 	response, err := c.client.Do(request)
 	if err != nil {
 		return nil, nil, err

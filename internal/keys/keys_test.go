@@ -439,7 +439,7 @@ func TestC24WhichKeyTakesOver(t *testing.T) {
 			t.Errorf("an event does not say which key: %+v", e)
 		}
 	}
-	if fmt.Sprint(count) != "map[key.added:12 key.retired:3 key.rotated:3]" {
+	if fmt.Sprint(count) != "map[key.added:14 key.retired:3 key.rotated:3]" {
 		t.Errorf("the journal has %v", count)
 	}
 }

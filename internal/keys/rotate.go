@@ -45,6 +45,9 @@ func (s *Service) Rotate(ctx context.Context, actor string, purpose iam.Purpose,
 	if err := s.ensure(ctx, purpose, algorithm); err != nil {
 		return iam.Key{}, err
 	}
+	if coming, ok := s.line(purpose, algorithm).Coming(s.now()); ok && when == AtOnce {
+		return s.hasten(ctx, actor, coming, "")
+	}
 	pending, ok := s.line(purpose, algorithm).Pending()
 	if !ok {
 		return iam.Key{}, fmt.Errorf("rotate %s %s: a rotation is already planned", purpose, algorithm)
@@ -53,11 +56,17 @@ func (s *Service) Rotate(ctx context.Context, actor string, purpose iam.Purpose,
 	if when == Planned {
 		pending.ActivateAt = s.readyAt(pending, s.now())
 	}
-	// Two rotations in one instant are still two: the later one wins.
-	if active, _ := s.line(purpose, algorithm).Active(s.now()); !pending.ActivateAt.After(active.ActivateAt) {
-		pending.ActivateAt = active.ActivateAt.Add(time.Microsecond)
-	}
+	pending.ActivateAt = s.afterActive(pending)
 	return s.replace(ctx, actor, pending, "")
+}
+
+// afterActive is when a key takes over, at least a moment after the one before:
+// two rotations in one instant are still two, and the later one wins.
+func (s *Service) afterActive(k iam.Key) time.Time {
+	if active, _ := s.line(k.Purpose, k.Algorithm).Active(s.now()); !k.ActivateAt.After(active.ActivateAt) {
+		return active.ActivateAt.Add(time.Microsecond)
+	}
+	return k.ActivateAt
 }
 
 // Retire removes a key at once: it neither signs nor verifies any more, and
@@ -79,7 +88,10 @@ func (s *Service) retire(ctx context.Context, actor string, k iam.Key) (iam.Key,
 	line := s.line(k.Purpose, k.Algorithm)
 	active, _ := line.Active(s.now())
 	pending, _ := line.Pending()
+	coming, planned := line.Coming(s.now())
 	switch {
+	case k.ID == active.ID && planned:
+		return s.hasten(ctx, actor, coming, k.ID)
 	case k.ID == pending.ID:
 		return s.replace(ctx, actor, iam.Key{Purpose: k.Purpose, Algorithm: k.Algorithm}, k.ID)
 	case k.ID == active.ID && pending.ID != "":
@@ -95,8 +107,27 @@ func (s *Service) retire(ctx context.Context, actor string, k iam.Key) (iam.Key,
 	return active, s.Reload(ctx)
 }
 
-// retireLast retires an active key whose successor is already planned for
-// later, or that never had one: a fresh key takes over now.
+// hasten lets a planned key, which has been published since it was pending, take
+// over now, and removes a key if one is named. The next pending one is there.
+func (s *Service) hasten(ctx context.Context, actor string, coming iam.Key, remove iam.KeyID) (iam.Key, error) {
+	rotation := iam.KeyRotation{Activate: coming.ID, PlannedAt: coming.ActivateAt, Remove: remove}
+	coming.ActivateAt = s.now()
+	coming.ActivateAt = s.afterActive(coming)
+	rotation.ActivateAt = coming.ActivateAt
+	e := s.event(iam.EventKeyRotated, actor, coming)
+	e.Detail["active_at"] = coming.ActivateAt.UTC().Format(time.RFC3339)
+	events := []iam.Event{e}
+	if remove != "" {
+		events = append(events, s.event(iam.EventKeyRetired, actor, iam.Key{ID: remove, Purpose: coming.Purpose, Algorithm: coming.Algorithm}))
+	}
+	if err := s.records.RotateKey(ctx, rotation, events...); err != nil {
+		return iam.Key{}, fmt.Errorf("rotate key: %w", err)
+	}
+	return coming, s.Reload(ctx)
+}
+
+// retireLast retires an active key that has no successor: a fresh key takes over
+// now, the only time that one signs which was not published before.
 func (s *Service) retireLast(ctx context.Context, actor string, k iam.Key) (iam.Key, error) {
 	fresh, err := s.generate(k.Purpose, k.Algorithm)
 	if err != nil {
@@ -138,16 +169,18 @@ func (s *Service) replace(ctx context.Context, actor string, next iam.Key, remov
 
 // ParsePurpose reads the name of a line that can be rotated.
 func ParsePurpose(name string) (iam.Purpose, error) {
-	for _, p := range []iam.Purpose{iam.TokenKeys, iam.CodeKeys, iam.RefreshKeys} {
-		if string(p) == name {
+	rotated := []iam.Purpose{iam.TokenKeys, iam.CodeKeys, iam.RefreshKeys, iam.FeedKeys}
+	names := make([]string, len(rotated))
+	for i, p := range rotated {
+		if names[i] = string(p); names[i] == name {
 			return p, nil
 		}
 	}
 	return "", iam.Invalidf("There are no keys for %q. The purposes are: %s.", iam.Printable(name, 32),
-		strings.Join([]string{string(iam.TokenKeys), string(iam.CodeKeys), string(iam.RefreshKeys)}, ", "))
+		strings.Join(names, ", "))
 }
 
 // AlgorithmFor is the algorithm of a purpose when none is named.
 func AlgorithmFor(purpose iam.Purpose) string {
-	return map[iam.Purpose]string{iam.TokenKeys: "ES256", iam.CodeKeys: sealAlgorithm, iam.RefreshKeys: macAlgorithm}[purpose]
+	return map[iam.Purpose]string{iam.TokenKeys: "ES256", iam.CodeKeys: sealAlgorithm, iam.RefreshKeys: macAlgorithm, iam.FeedKeys: "ES256"}[purpose]
 }

@@ -15,9 +15,20 @@ const DefaultRotateEvery = 30 * 24 * time.Hour
 
 const (
 	// staleAfter is how long a process may go without hearing that nothing
-	// changed before it reads the keys again: a machine that slept must not
-	// sign with a key that everybody else has forgotten.
-	staleAfter = 10 * time.Second
+	// changed before it reads the keys again, and uses none until it has: a
+	// machine that slept must not sign with a key that everybody else has
+	// forgotten. It hears ten times a second, so this is ten polls missed. A key
+	// that is retired signs nowhere a second later.
+	staleAfter = time.Second
+	// readPatience is how long a request waits for keys that must be read again,
+	// where it has no deadline of its own.
+	readPatience = 3 * time.Second
+	// rereadAfter bounds how far the measured time can drift from the store's,
+	// and how long a change that nobody heard of stays unknown.
+	rereadAfter = 10 * time.Second
+	// askAgain is the pause after keys could not be read, and between two
+	// readings for the sake of a key that nobody here knows.
+	askAgain = 500 * time.Millisecond
 	// keepSecrets is how long the secret of a key stays after its last use, for
 	// clocks that were wrong.
 	keepSecrets = 7 * 24 * time.Hour
@@ -116,11 +127,24 @@ func (s *Service) erase(ctx context.Context) error {
 }
 
 // Confirm says that the keys in memory are those in the store now: the watcher
-// looked, and nothing had changed.
-func (s *Service) Confirm() { s.confirmed.Store(s.now().UnixNano()) }
+// looked, and nothing had changed. After a pause, in which the monotonic clock may
+// have stood still, and every rereadAfter in any case, it reads them again.
+func (s *Service) Confirm(ctx context.Context) error {
+	if since := s.local().Sub(s.anchor.Load().local); !s.fresh() || since < 0 || since > rereadAfter {
+		return s.Reload(ctx)
+	}
+	s.confirmed.Store(s.local().UnixNano())
+	return nil
+}
+
+// failure is that the keys could not be read.
+type failure struct {
+	at  time.Time // on the wall
+	err error
+}
 
 // refresh reads the keys again when nobody confirmed them for too long, or the
-// clock moved. A key that cannot be confirmed does not sign.
+// clock moved. A key that cannot be confirmed is not used: iam.ErrUnavailable.
 func (s *Service) refresh(ctx context.Context) error {
 	if s.fresh() {
 		return nil
@@ -130,10 +154,53 @@ func (s *Service) refresh(ctx context.Context) error {
 	if s.fresh() {
 		return nil
 	}
-	return s.Reload(ctx)
+	// While the database is away, one caller at a time waits for it, not all.
+	if f := s.failed.Load(); f != nil && time.Since(f.at) < askAgain {
+		return f.err
+	}
+	err := s.Reload(ctx)
+	if err == nil {
+		s.failed.Store(nil)
+		return nil
+	}
+	err = fmt.Errorf("%w: the keys were not confirmed for %s, and are not used until they are: %w", iam.ErrUnavailable, staleAfter, err)
+	if ctx.Err() == nil {
+		s.failed.Store(&failure{time.Now(), err})
+	}
+	return err
 }
 
+// current is refresh where no request lends its context.
+func (s *Service) current() error {
+	if s.fresh() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), readPatience)
+	defer cancel()
+	return s.refresh(ctx)
+}
+
+// fresh goes by the wall clock, which runs on while a machine is suspended.
 func (s *Service) fresh() bool {
-	age := s.now().UnixNano() - s.confirmed.Load()
+	age := s.local().UnixNano() - s.confirmed.Load()
 	return age < int64(staleAfter) && age > -int64(staleAfter)
+}
+
+// Age is since when the keys were confirmed to be those of the store.
+func (s *Service) Age() time.Duration {
+	return time.Duration(s.local().UnixNano() - s.confirmed.Load())
+}
+
+// reread reads the keys for the sake of one that an artefact names and nobody
+// here knows: another node may have made it a moment ago. Strangers can name any
+// key, so this happens once in askAgain.
+func (s *Service) reread() bool {
+	s.create.Lock()
+	defer s.create.Unlock()
+	if since := s.local().Sub(s.anchor.Load().local); since >= 0 && since < askAgain {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), readPatience)
+	defer cancel()
+	return s.Reload(ctx) == nil
 }

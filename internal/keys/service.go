@@ -17,6 +17,9 @@ import (
 
 // records is where keys are kept; *store.DB satisfies it.
 type records interface {
+	// Clock asks the store what time it is: its clock is the one that all nodes
+	// share (C26).
+	Clock(ctx context.Context) (time.Time, error)
 	Keys(ctx context.Context) ([]iam.Key, error)
 	AddKeys(ctx context.Context, keys []iam.Key, events ...iam.Event) error
 	RotateKey(ctx context.Context, rotation iam.KeyRotation, events ...iam.Event) error
@@ -31,8 +34,10 @@ type Config struct {
 	// PublishAhead is how long a key is published before a planned rotation
 	// lets it sign; 0 activates at once (`gatehouse dev`).
 	PublishAhead time.Duration
-	Now          func() time.Time
-	Logger       *slog.Logger
+	// Now is the clock of this node, nil the real one. It only measures how much
+	// time has passed since the store said what time it is.
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // Service holds the opened keys in memory and is safe for concurrent use.
@@ -40,11 +45,24 @@ type Service struct {
 	records      records
 	kek          keyring
 	publishAhead time.Duration
-	now          func() time.Time
+	local        func() time.Time
 	logger       *slog.Logger
 	create       sync.Mutex // one goroutine creates a line; readers never wait
 	snapshot     atomic.Pointer[snapshot]
-	confirmed    atomic.Int64 // when the snapshot was last known to be current, Unix nanoseconds
+	anchor       atomic.Pointer[anchor]
+	confirmed    atomic.Int64 // when the snapshot was last known to be current, Unix nanoseconds of the local clock
+	failed       atomic.Pointer[failure]
+}
+
+// anchor is what the store's clock said, and the local one at the same moment.
+type anchor struct{ store, local time.Time }
+
+// now is the time by the store's clock. What has passed since the store said it
+// is measured by the monotonic clock: a wall clock that is wrong on one node, or
+// jumps, brings no key forward there.
+func (s *Service) now() time.Time {
+	a := s.anchor.Load()
+	return a.store.Add(s.local().Sub(a.local))
 }
 
 // snapshot is immutable. It is replaced whole, so that a reader never sees half
@@ -68,6 +86,7 @@ var overlap = map[iam.Purpose]time.Duration{
 	iam.CodeKeys:    iam.CodeLife + iam.RevocationLeeway,
 	iam.FormKeys:    24 * time.Hour, // a login page that stood open over night loses nothing
 	iam.RefreshKeys: iam.GrantAbsolute,
+	iam.FeedKeys:    time.Hour, // a reader checks a message when it comes; the hour is for clocks that differ
 }
 
 // Open loads and opens every live key and creates the lines that a new
@@ -80,10 +99,10 @@ func Open(ctx context.Context, config Config) (*Service, error) {
 	}
 	s := &Service{
 		records: config.Records, kek: config.KEKs, publishAhead: config.PublishAhead,
-		now: config.Now, logger: config.Logger,
+		local: config.Now, logger: config.Logger,
 	}
-	if s.now == nil {
-		s.now = time.Now
+	if s.local == nil {
+		s.local = time.Now
 	}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
@@ -94,7 +113,7 @@ func Open(ctx context.Context, config Config) (*Service, error) {
 	for _, line := range []struct {
 		purpose   iam.Purpose
 		algorithm string
-	}{{iam.TokenKeys, string(jose.ES256)}, {iam.CodeKeys, sealAlgorithm}, {iam.FormKeys, sealAlgorithm}, {iam.RefreshKeys, macAlgorithm}} {
+	}{{iam.TokenKeys, string(jose.ES256)}, {iam.CodeKeys, sealAlgorithm}, {iam.FormKeys, sealAlgorithm}, {iam.RefreshKeys, macAlgorithm}, {iam.FeedKeys, string(jose.ES256)}} {
 		if err := s.ensure(ctx, line.purpose, line.algorithm); err != nil {
 			return nil, err
 		}
@@ -104,7 +123,11 @@ func Open(ctx context.Context, config Config) (*Service, error) {
 
 // Reload reads the keys again, after another process changed them (C28).
 func (s *Service) Reload(ctx context.Context) error {
-	began := s.now()
+	began := s.local()
+	now, err := s.records.Clock(ctx)
+	if err != nil {
+		return fmt.Errorf("read the clock: %w", err)
+	}
 	stored, err := s.records.Keys(ctx)
 	if err != nil {
 		return fmt.Errorf("read keys: %w", err)
@@ -118,6 +141,7 @@ func (s *Service) Reload(ctx context.Context) error {
 			}
 		}
 	}
+	s.anchor.Store(&anchor{store: now, local: began})
 	s.snapshot.Store(next)
 	s.confirmed.Store(began.UnixNano())
 	return nil
@@ -132,7 +156,7 @@ func (s *Service) open(next, old *snapshot, k iam.Key) error {
 	if err != nil {
 		return fmt.Errorf("open keys: %w", err)
 	}
-	if k.Purpose != iam.TokenKeys {
+	if !k.Purpose.Signs() {
 		next.secrets[k.ID] = secret
 		return nil
 	}
@@ -181,7 +205,7 @@ func (s *Service) ensure(ctx context.Context, purpose iam.Purpose, algorithm str
 
 func (s *Service) generate(purpose iam.Purpose, algorithm string) (iam.Key, error) {
 	k := iam.Key{Purpose: purpose, Algorithm: algorithm, CreatedAt: s.now()}
-	if purpose != iam.TokenKeys {
+	if !purpose.Signs() {
 		secret := make([]byte, 32)
 		rand.Read(secret)
 		k.ID = iam.NewSecretKeyID()

@@ -18,17 +18,27 @@ import (
 // Signer returns the key that signs tokens of an algorithm now. A line that
 // does not exist yet is created.
 func (s *Service) Signer(ctx context.Context, algorithm string) (jose.Signer, error) {
+	return s.signer(ctx, iam.TokenKeys, algorithm)
+}
+
+// FeedSigner returns the key that signs the revocation feed now. Its id is also
+// what the salt of the feed is made of, so it is the same at every node.
+func (s *Service) FeedSigner(ctx context.Context) (jose.Signer, error) {
+	return s.signer(ctx, iam.FeedKeys, string(jose.ES256))
+}
+
+func (s *Service) signer(ctx context.Context, purpose iam.Purpose, algorithm string) (jose.Signer, error) {
 	if err := s.refresh(ctx); err != nil {
-		return jose.Signer{}, fmt.Errorf("%w: %w", iam.ErrUnavailable, err)
+		return jose.Signer{}, err
 	}
-	if err := s.ensure(ctx, iam.TokenKeys, algorithm); err != nil {
+	if err := s.ensure(ctx, purpose, algorithm); err != nil {
 		return jose.Signer{}, err
 	}
 	snap := s.snapshot.Load()
-	active, _ := iam.LineOf(snap.keys, iam.TokenKeys, algorithm).Active(s.now())
+	active, _ := iam.LineOf(snap.keys, purpose, algorithm).Active(s.now())
 	signer := snap.signers[active.ID]
 	if signer.IsZero() {
-		return jose.Signer{}, fmt.Errorf("no active %s key", algorithm)
+		return jose.Signer{}, fmt.Errorf("no active %s key of the purpose %s", algorithm, purpose)
 	}
 	return signer, nil
 }
@@ -41,11 +51,17 @@ func (s *Service) Prepare(ctx context.Context, algorithm string) error {
 
 // Published are the public keys that verifiers may use now: active, pending
 // and retiring token keys, nothing else (C24).
-func (s *Service) Published() jose.KeySet {
+func (s *Service) Published() jose.KeySet { return s.published(iam.TokenKeys) }
+
+// PublishedFeed are the public keys of the revocation feed, which has a document
+// of its own: none of them verifies a token (C24).
+func (s *Service) PublishedFeed() jose.KeySet { return s.published(iam.FeedKeys) }
+
+func (s *Service) published(purpose iam.Purpose) jose.KeySet {
 	snap, now := s.snapshot.Load(), s.now()
 	var public []jose.Key
 	for _, k := range snap.keys {
-		if k.Purpose == iam.TokenKeys && stateOf(snap.keys, k, now) != iam.Removed {
+		if k.Purpose == purpose && stateOf(snap.keys, k, now) != iam.Removed {
 			public = append(public, snap.signers[k.ID].Key())
 		}
 	}
@@ -107,6 +123,9 @@ func (s *Service) OpenForm(kind string, id iam.KeyID, sealed []byte) ([]byte, er
 }
 
 func (s *Service) seal(purpose iam.Purpose, plaintext []byte, kind string) (iam.KeyID, []byte, error) {
+	if err := s.current(); err != nil {
+		return "", nil, err
+	}
 	snap := s.snapshot.Load()
 	active, ok := iam.LineOf(snap.keys, purpose, sealAlgorithm).Active(s.now())
 	if !ok {
@@ -145,6 +164,9 @@ func codeAEAD(secret []byte) (cipher.AEAD, error) {
 
 // RefreshKey is the id of the key that makes the mac of new refresh tokens.
 func (s *Service) RefreshKey() (iam.KeyID, error) {
+	if err := s.current(); err != nil {
+		return "", err
+	}
 	active, ok := s.line(iam.RefreshKeys, macAlgorithm).Active(s.now())
 	if !ok {
 		return "", ErrUnusable
@@ -164,7 +186,14 @@ func (s *Service) RefreshMAC(id iam.KeyID, message string) ([]byte, error) {
 }
 
 // secret returns a symmetric key of that purpose which may still be used.
+// iam.ErrUnavailable: nobody can say now; ErrUnusable: it may not.
 func (s *Service) secret(purpose iam.Purpose, id iam.KeyID) ([]byte, error) {
+	if err := s.current(); err != nil {
+		return nil, err
+	}
+	if !s.snapshot.Load().knows(id) && !s.reread() {
+		return nil, ErrUnusable
+	}
 	snap, now := s.snapshot.Load(), s.now()
 	for _, k := range snap.keys {
 		if k.ID == id && k.Purpose == purpose && stateOf(snap.keys, k, now) != iam.Removed {
@@ -172,4 +201,8 @@ func (s *Service) secret(purpose iam.Purpose, id iam.KeyID) ([]byte, error) {
 		}
 	}
 	return nil, ErrUnusable
+}
+
+func (n *snapshot) knows(id iam.KeyID) bool {
+	return slices.ContainsFunc(n.keys, func(k iam.Key) bool { return k.ID == id })
 }

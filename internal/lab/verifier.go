@@ -185,6 +185,11 @@ func (v *Verifier) signed(p parts) bool {
 		h.Write([]byte(p.input))
 		return hmac.Equal(h.Sum(nil), p.signature)
 	}
+	if v.Secret != nil && v.Flaw == "a comparison that takes longer the more fits" {
+		h := hmac.New(sha256.New, v.Secret)
+		h.Write([]byte(p.input))
+		return algorithm == "HS256" && sameSlowly(h.Sum(nil), p.signature)
+	}
 	if v.Secret != nil {
 		return algorithm == "HS256" && mac(string(v.Secret))
 	}
@@ -298,6 +303,24 @@ func (v *Verifier) signed(p parts) bool {
 		v.seen[p.input] = p.signature
 	}
 	return good
+}
+
+// sameSlowly stops at the first difference, as strcmp does, and takes 10 µs for
+// each byte that fits: a thousand times longer than real ones, so that a network
+// and a busy machine do not hide it.
+func sameSlowly(a, b []byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+		for began := time.Now(); time.Since(began) < 10*time.Microsecond; {
+			continue
+		}
+	}
+	return true
 }
 
 func verifies(algorithm string, key crypto.PublicKey, p parts) bool {

@@ -32,6 +32,7 @@ const (
 // queue hands out a bounded number of slots.
 type queue struct {
 	deadline time.Duration
+	slots    int
 	most     int // that wait in one lane
 
 	mu      sync.Mutex
@@ -40,7 +41,7 @@ type queue struct {
 }
 
 func newQueue(slots int, deadline time.Duration) *queue {
-	return &queue{deadline: deadline, most: slots * waitingEach, free: slots}
+	return &queue{deadline: deadline, slots: slots, most: slots * waitingEach, free: slots}
 }
 
 // enter waits for a slot; leave gives it back.

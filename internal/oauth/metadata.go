@@ -17,6 +17,8 @@ type Metadata struct {
 	RevocationEndpoint                string   `json:"revocation_endpoint"`
 	IntrospectionEndpoint             string   `json:"introspection_endpoint"`
 	JWKSURI                           string   `json:"jwks_uri"`
+	RevocationFeedEndpoint            string   `json:"revocation_feed_endpoint"`
+	RevocationFeedJWKSURI             string   `json:"revocation_feed_jwks_uri"`
 	ScopesSupported                   []string `json:"scopes_supported,omitempty"`
 	ResponseTypesSupported            []string `json:"response_types_supported"`
 	GrantTypesSupported               []string `json:"grant_types_supported"`
@@ -43,6 +45,12 @@ type Metadata struct {
 	BackchannelLogoutSession          bool     `json:"backchannel_logout_session_supported"`
 }
 
+// Where the revocation feed and its keys are, below the issuer.
+const (
+	FeedPath     = "/revocations"
+	FeedKeysPath = "/.well-known/feed-keys.json"
+)
+
 // Capabilities are what the discovery document says about this installation.
 type Capabilities struct {
 	Scopes            []string // of the APIs and of OpenID Connect
@@ -66,6 +74,8 @@ func NewMetadata(issuer string, c Capabilities) Metadata {
 		RevocationEndpoint:                issuer + "/oauth/revoke",
 		IntrospectionEndpoint:             issuer + "/oauth/introspect",
 		JWKSURI:                           issuer + "/.well-known/jwks.json",
+		RevocationFeedEndpoint:            issuer + FeedPath,
+		RevocationFeedJWKSURI:             issuer + FeedKeysPath,
 		ScopesSupported:                   c.Scopes,
 		ResponseTypesSupported:            []string{"code"},
 		GrantTypesSupported:               []string{"authorization_code", "client_credentials", "refresh_token", GrantDeviceCode},

@@ -17,6 +17,8 @@ type Dev struct {
 	Issuer    string
 	API       string
 	Service   string
+	Gateway   string   // before an API that knows nothing of tokens
+	Desk      string   // an app behind a gateway that signs browsers in
 	Apps      []DevApp // two: to sign in to, and to be signed in to
 	Data      string
 	Temporary bool // the folder is deleted at the end
@@ -52,8 +54,10 @@ func (d Dev) Screen() string {
 		}
 		fmt.Fprintf(&b, "  %-9s %-24s %s: %s\n", what, a.URL, a.Name, say)
 	}
+	fmt.Fprintf(&b, "  then      %-24s Desk: in too; its gateway has the tokens\n", d.Desk)
 	fmt.Fprintf(&b, "  Issuer    %-24s open it in a browser: it shows this page\n", d.Issuer)
 	fmt.Fprintf(&b, "  Demo API  %-24s guarded by package guard\n", d.API)
+	fmt.Fprintf(&b, "  Gateway   %-24s the same rules before any other API\n", d.Gateway)
 	for _, u := range d.Users {
 		fmt.Fprintf(&b, "  User      %-5s %-32s role %s\n", u.Name, u.Password, u.Roles)
 	}

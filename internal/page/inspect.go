@@ -5,7 +5,7 @@ import "net/http"
 // Inspect reads a token: a form, and, once there was one, what is to say about
 // it. It posts flow, token, key and reveal to /inspect. The token and the key are
 // never part of the view, so that no page holds them. What is said about a token
-// is in English; the page around it speaks the person's language.
+// comes in English and is translated sentence by sentence (Phrase).
 type Inspect struct {
 	Common
 	Flow   string `page:"raw"`

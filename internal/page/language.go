@@ -33,6 +33,7 @@ var messageFiles embed.FS
 type language struct {
 	tag      string
 	messages map[string]string
+	phrases  phrases
 }
 
 func loadLanguage(tag string) (*language, error) {
@@ -43,6 +44,9 @@ func loadLanguage(tag string) (*language, error) {
 	l := &language{tag: tag}
 	if err := json.Unmarshal(content, &l.messages); err != nil {
 		return nil, fmt.Errorf("read messages/%s.json: %w", tag, err)
+	}
+	if l.phrases, err = loadPhrases(tag); err != nil {
+		return nil, err
 	}
 	return l, nil
 }

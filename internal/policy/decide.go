@@ -15,9 +15,11 @@ const (
 	MaxTokenAge       = "max_token_age"
 )
 
-// What on_stale may say.
+// What on_stale may say, and StaleBriefly, which is the default of reads: allow
+// for a minute, and introspect after it.
 const (
 	StaleAllow      = "allow"
+	StaleBriefly    = "allow_briefly"
 	StaleIntrospect = "introspect"
 	StaleDeny       = "deny"
 )
@@ -50,7 +52,7 @@ type Decision struct {
 	Scope     string // what the route needs, with spaces between
 	Route     *Route // nil: none matched
 	Sensitive bool
-	OnStale   string // allow, introspect or deny; "" on public routes
+	OnStale   string // allow, allow_briefly, introspect or deny; "" on public routes
 	Public    bool
 	// Shadow: the route only watches. Allow is true, and Reason says why it would
 	// have been false; "" where it would have been true as well.
@@ -148,7 +150,8 @@ func (e *Equality) value(req Canonical) (string, bool) {
 }
 
 // onStale is what happens while revocations are not known: reads go on for a
-// while, anything else is asked about, and a sensitive route stands still.
+// minute, anything else is asked about, and a sensitive route stands still. Where
+// nobody can be asked, the gateway's defaults allow.
 func (r *Route) onStale(method string) string {
 	switch {
 	case r.Public:
@@ -158,14 +161,36 @@ func (r *Route) onStale(method string) string {
 	case r.Sensitive:
 		return StaleDeny
 	case method == "GET" || method == "HEAD":
-		return StaleAllow
+		return StaleBriefly
 	}
 	return StaleIntrospect
 }
 
+// Stale is what a method of the route does while revocations are not known:
+// StaleAllow, StaleBriefly, StaleIntrospect, StaleDeny, or "" where nobody is
+// asked for a token.
+func (r *Route) Stale(method string) string { return r.onStale(method) }
+
+// staleText says what onStale means.
+func (r *Route) staleText(method string) string {
+	said := "on_stale: " + r.OnStale
+	switch {
+	case r.OnStale == "" && r.Sensitive:
+		said = "sensitive"
+	case r.OnStale == "":
+		said = "default"
+	}
+	return "while revocations are not known: " + map[string]string{
+		StaleAllow:      "allow",
+		StaleBriefly:    "allow for a minute, then ask the issuer",
+		StaleIntrospect: "ask the issuer about the token",
+		StaleDeny:       "deny",
+	}[r.onStale(method)] + " (" + said + ")"
+}
+
 // Check is one step of Explain.
 type Check struct {
-	Name string // path, route, token, max_token_age, scope, role, where
+	Name string // path, route, token, max_token_age, scope, role, where, stale
 	OK   bool
 	Text string
 	Line int // of the policy; 0: none

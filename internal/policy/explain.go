@@ -23,6 +23,9 @@ func (p *Policy) Explain(method, target string, caller *Caller, now time.Time) D
 	if d.Route == nil {
 		d.Trace = append(d.Trace, Check{Name: "route", Text: p.whyNone(req)})
 		d.Fix = fmt.Sprintf("Add a route, such as \"- %s %s: { scope: … }\", to %s.", req.Method, req.RawPath, p.file)
+		if _, doubt := p.match(req); doubt != clear {
+			d.Fix = "Call the path as the route is written; or add a route for this one too."
+		}
 		return d
 	}
 	d.Trace = append(d.Trace, Check{Name: "route", OK: true, Text: d.Route.String(), Line: d.Route.Line})
@@ -81,6 +84,7 @@ func (r *Route) checks(req Canonical, caller *Caller, now time.Time) []Check {
 		e := &r.Where[i]
 		add("where", e.holds(req, caller), "%s", e.compare(req, caller))
 	}
+	add("stale", true, "%s", r.staleText(req.Method))
 	return all
 }
 

@@ -126,8 +126,11 @@ func (r *reader) webURL(n *yaml.Node, what string) string {
 // upstream has no path: the bytes that are matched are the bytes that are
 // forwarded (C35).
 func (r *reader) upstream(n *yaml.Node) string {
-	s := r.webURL(n, "upstream")
-	if u, err := url.Parse(s); err == nil && (u.Path != "" && u.Path != "/" || u.RawQuery != "") {
+	s := r.text(n, "upstream")
+	u, err := url.Parse(s)
+	if s != "" && (err != nil || !slices.Contains([]string{"http", "https", "h2c"}, u.Scheme) || u.Host == "" || u.User != nil || u.Fragment != "") {
+		r.fault(n, "upstream is a URL such as http://127.0.0.1:9000, https://api.internal, or h2c://127.0.0.1:50051 for gRPC in the clear")
+	} else if err == nil && (u.Path != "" && u.Path != "/" || u.RawQuery != "") {
 		r.fault(n, "upstream has a path or a query; it is scheme, host and port only, as in http://127.0.0.1:9000")
 	}
 	return strings.TrimSuffix(s, "/")

@@ -147,6 +147,18 @@ func (p *Policy) Scopes() []string {
 	return slices.Compact(all)
 }
 
+// Claims are all claims that routes compare with requests, sorted, each once.
+func (p *Policy) Claims() []string {
+	var all []string
+	for _, r := range p.routes {
+		for _, e := range r.Where {
+			all = append(all, e.Claim)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // CORSFor is what a preflight for a method and this path may be told: the
 // route's own section, or the policy's. Nil: no page of another origin.
 func (p *Policy) CORSFor(c Canonical) *CORS {

@@ -24,6 +24,7 @@ type Record struct {
 	Issued    int64             `json:"iat,omitempty"`       // seconds, as in the token
 	Claims    map[string]string `json:"claims,omitempty"`    // those that a where compared
 	Anonymous bool              `json:"anonymous,omitempty"` // the request had no valid token
+	FeedAge   float64           `json:"feed_age,omitempty"`  // seconds since all revocations were known, where it is above a healthy feed's
 }
 
 // Caller is who made the recorded request, nil for an anonymous one.

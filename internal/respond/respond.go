@@ -87,7 +87,7 @@ func Error(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err erro
 	if status == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
 		w.Header().Set("WWW-Authenticate", `Basic realm="gatehouse", charset="UTF-8"`)
 	}
-	if status == http.StatusServiceUnavailable {
+	if status == http.StatusServiceUnavailable && w.Header().Get("Retry-After") == "" {
 		w.Header().Set("Retry-After", "2")
 	}
 	JSON(w, status, refusal{Code: known.Code, Description: known.Description, RequestID: id})

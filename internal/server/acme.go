@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/keys"
+	"github.com/gatehouse-auth/gatehouse/internal/visit"
 )
 
 // ACME is an account at a certificate authority (RFC 8555). Whoever sets it
@@ -30,12 +32,17 @@ func (p *Parts) ListenACME(l net.Listener, a ACME, keks []keys.KEK) (net.Listene
 	if err != nil {
 		return nil, fmt.Errorf("read the issuer: %w", err)
 	}
-	manager := &autocert.Manager{
-		Prompt:     autocert.AcceptTOS,
-		Cache:      vault{secrets: p.Store, safe: keys.NewSafe(keks...)},
-		HostPolicy: autocert.HostWhitelist(issuer.Hostname()),
-		Email:      a.Email,
-	}
+	return listenACME(l, a, issuer.Hostname(), vault{secrets: p.Store, safe: keys.NewSafe(keks...)}, p.logger), nil
+}
+
+// ListenGatewayACME is ListenACME for a gateway and its own name. Account and
+// certificates lie in its vault.
+func ListenGatewayACME(l net.Listener, a ACME, host string, v *visit.Vault, logger *slog.Logger) net.Listener {
+	return listenACME(l, a, host, files{v}, logger)
+}
+
+func listenACME(l net.Listener, a ACME, host string, cache autocert.Cache, logger *slog.Logger) net.Listener {
+	manager := &autocert.Manager{Prompt: autocert.AcceptTOS, Cache: cache, HostPolicy: autocert.HostWhitelist(host), Email: a.Email}
 	if a.Directory != "" {
 		manager.Client = &acme.Client{DirectoryURL: a.Directory}
 	}
@@ -45,11 +52,23 @@ func (p *Parts) ListenACME(l net.Listener, a ACME, keks []keys.KEK) (net.Listene
 	config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		certificate, err := get(hello)
 		if err != nil {
-			p.logger.Warn("no certificate", "name", iam.Printable(hello.ServerName, 64), "cause", err)
+			logger.Warn("no certificate", "name", iam.Printable(hello.ServerName, 64), "cause", err)
 		}
 		return certificate, err
 	}
-	return tls.NewListener(l, config), nil
+	return tls.NewListener(l, config)
+}
+
+// files keeps the ACME account and certificates of a gateway.
+type files struct{ *visit.Vault }
+
+// Get implements autocert.Cache.
+func (f files) Get(ctx context.Context, name string) ([]byte, error) {
+	data, err := f.Vault.Get(ctx, name)
+	if errors.Is(err, visit.ErrNone) {
+		return nil, autocert.ErrCacheMiss
+	}
+	return data, err
 }
 
 // secrets is where sealed secrets lie; *store.DB satisfies it.

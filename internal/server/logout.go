@@ -20,29 +20,16 @@ const (
 	deliverBatch = 16
 )
 
-// deliver tells clients that sessions ended (OpenID Connect Back-Channel
-// Logout), until ctx ends. What is due is in the store, so a restart loses
-// nothing, and of several processes one takes each delivery.
-func (p *Parts) deliver(ctx context.Context) {
-	tick := time.NewTicker(deliverEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if err := p.deliverDue(ctx); err != nil && ctx.Err() == nil {
-			p.logger.Error("logouts not delivered", "cause", err)
-		}
-	}
+// noLogouts tells whether no client waits to hear of a logout.
+func (p *Parts) noLogouts(ctx context.Context) (bool, error) {
+	waiting, err := p.Store.HasDueLogouts(ctx)
+	return !waiting, err
 }
 
+// deliverDue tells clients that sessions ended (OpenID Connect Back-Channel
+// Logout). What is due is in the store, so a restart loses nothing, and of
+// several processes one takes each delivery.
 func (p *Parts) deliverDue(ctx context.Context) error {
-	waiting, err := p.Store.HasDueLogouts(ctx)
-	if err != nil || !waiting {
-		return err
-	}
 	due, err := p.Store.DueLogouts(ctx, deliverBatch)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/api"
+	"github.com/gatehouse-auth/gatehouse/internal/broadcast"
 	"github.com/gatehouse-auth/gatehouse/internal/dial"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
@@ -47,6 +48,11 @@ type Config struct {
 	Outgoing dial.Config
 	// Home answers what no endpoint does; nil: 404.
 	Home http.Handler
+	// FeedAccess says who may read the revocation feed; zero: everybody (C19).
+	FeedAccess api.FeedAccess
+	// Canary measures every minute how long a revocation takes to reach a verifier
+	// that follows the feed at the issuer's address.
+	Canary bool
 	// Branding of the pages; its Host, Now and Logger are filled in.
 	Branding page.Config
 }
@@ -61,15 +67,21 @@ type Parts struct {
 	Sessions  *login.Sessions
 	Tokens    *token.Service
 	Pages     *page.Pages
+	Feed      *broadcast.Hub // runs in Run
 	Handler   http.Handler
 	throttle  *throttle.Throttle
 	outgoing  *http.Client
 	now       func() time.Time
+	own       func() time.Time // this machine's clock, which runs on while it sleeps
 	pool      *jwks.Pool
 	issuer    string
 	logger    *slog.Logger
 
 	rotateEvery time.Duration
+	node        string // the name of this process in leases
+	passwords   *login.Passwords
+	canary      canary
+	sings       bool
 }
 
 // clockTolerance is how far this machine's clock may be from the database's
@@ -90,13 +102,14 @@ func Assemble(ctx context.Context, c Config) (*Parts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
+	own := c.Now
 	if c.Database != "" {
 		if off := c.Now().Sub(db.Now()); off.Abs() > clockTolerance {
 			c.Logger.Warn("this machine's clock differs from the database's, which is the one that counts", "by", off.Round(time.Second).String())
 		}
 		c.Now = db.Now
 	}
-	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, throttle: throttle.New(throttle.Config{Now: c.Now}), outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery)}
+	p := &Parts{Store: store.NewCopies(db), issuer: c.Issuer, logger: c.Logger, now: c.Now, own: own, outgoing: dial.New(c.Outgoing), rotateEvery: cmp.Or(c.RotateEvery, keys.DefaultRotateEvery), node: newNode(), sings: c.Canary && c.FeedAccess != api.FeedPrivate}
 	if err := p.assemble(ctx, c); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -107,19 +120,22 @@ func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 	if err := p.Store.Bind(ctx, c.Issuer); err != nil {
 		return err
 	}
-	p.Keys, err = keys.Open(ctx, keys.Config{Records: p.Store, KEKs: c.KEKs, PublishAhead: c.PublishAhead, Now: c.Now, Logger: c.Logger})
+	if p.throttle, err = p.newThrottle(ctx, c.Now); err != nil {
+		return err
+	}
+	p.Keys, err = keys.Open(ctx, keys.Config{Records: p.Store, KEKs: c.KEKs, PublishAhead: c.PublishAhead, Now: p.own, Logger: c.Logger})
 	if err != nil {
 		return err
 	}
-	passwords := login.NewPasswordsWith(login.PasswordConfig{
+	p.passwords = login.NewPasswordsWith(login.PasswordConfig{
 		Blocklist: func() (*login.Blocklist, error) { return c.Blocklist, nil }, Words: issuerWords(c.Issuer),
 	})
-	p.Directory, err = directory.New(directory.Config{APIs: p.Store, Roles: p.Store, Users: p.Store, Clients: p.Store, Passwords: passwords, Now: c.Now})
+	p.Directory, err = directory.New(directory.Config{APIs: p.Store, Roles: p.Store, Users: p.Store, Clients: p.Store, Logins: p.Store, Passwords: p.passwords, Now: c.Now})
 	if err != nil {
 		return err
 	}
 	p.Setup = directory.NewSetup(p.Directory, p.Store)
-	p.Logins, err = login.New(login.Config{Users: p.Store, Changes: p.Store, Passwords: passwords, Throttle: p.throttle, Now: c.Now})
+	p.Logins, err = login.New(login.Config{Users: p.Store, Changes: p.Store, Passwords: p.passwords, Throttle: p.throttle, Now: c.Now})
 	if err != nil {
 		return err
 	}
@@ -138,6 +154,11 @@ func (p *Parts) assemble(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
+	p.Feed, err = broadcast.New(broadcast.Config{Issuer: c.Issuer, Keys: p.Keys, Now: c.Now, Logger: c.Logger,
+		Follow: func() broadcast.Tail { return p.Store.TailRevocations(0) }})
+	if err != nil {
+		return err
+	}
 	return p.routes(c)
 }
 
@@ -151,7 +172,7 @@ func issuerWords(issuer string) []string {
 }
 
 func (p *Parts) routes(c Config) error {
-	mux, err := api.Routes(api.Config{Issuer: c.Issuer, Tokens: p.Tokens, Logins: p.Logins, Keys: p.Keys, Records: p.Store, Logger: c.Logger, Locales: page.Languages})
+	mux, err := api.Routes(api.Config{Issuer: c.Issuer, Tokens: p.Tokens, Logins: p.Logins, Keys: p.Keys, Records: p.Store, Feed: p.Feed, Troubles: p, FeedAccess: c.FeedAccess, Logger: c.Logger, Locales: page.Languages})
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ import (
 // Intervals of the background work.
 const (
 	watchEvery    = 100 * time.Millisecond // C28
-	sleptFor      = time.Minute            // without a look: changes may be gone unseen
+	forgetEvery   = time.Minute            // all copies, whatever was heard
 	tendEvery     = time.Minute
 	cleanBatch    = 500
 	shutdownGrace = 5 * time.Second
@@ -52,8 +52,16 @@ func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
 	defer background.Wait()
 	defer cancel()
 	background.Go(func() { p.watch(ctx) })
-	background.Go(func() { p.tend(ctx) })
-	background.Go(func() { p.deliver(ctx) })
+	for _, d := range p.duties() {
+		background.Go(func() { p.serveDuty(ctx, d) })
+	}
+	background.Go(func() { p.Feed.Run(ctx) })
+	background.Go(func() {
+		<-ctx.Done()
+		if err := p.canary.close(); err != nil {
+			p.logger.Error("canary not ended", "cause", err)
+		}
+	})
 	return Serve(ctx, p.Handler, p.logger, listeners...)
 }
 
@@ -183,15 +191,17 @@ func explain(err error) error {
 type watched struct {
 	changes *store.Tail[iam.Change]
 	keys    bool      // some changed that were not read anew yet
-	at      time.Time // of the last look, on the wall: monotonic time stands still in sleep
+	forgot  time.Time // on the wall: monotonic time stands still in sleep
 }
 
-// look reads the changes since the last look. Changes are kept for an hour
-// only, so a process that slept for long forgets all it holds.
+// look reads the changes since the last look. Once a minute a process forgets all
+// it holds, so that a change which it never hears of is not unknown for longer:
+// changes are kept for an hour only, and after a failover that lost rows their
+// numbers may begin anew below the last one that was seen.
 func (p *Parts) look(ctx context.Context, seen *watched) error {
-	now := time.Now().Round(0)
-	if now.Sub(seen.at) > sleptFor {
+	if now := time.Now().Round(0); now.Sub(seen.forgot) > forgetEvery || now.Before(seen.forgot) {
 		p.Store.Forget(iam.Change{})
+		seen.forgot = now
 	}
 	if seen.changes == nil {
 		seen.changes = p.Store.TailChanges(0)
@@ -209,37 +219,45 @@ func (p *Parts) look(ctx context.Context, seen *watched) error {
 			}
 			seen.keys = false
 		}
+		p.hearCanary(changes)
+		if err := p.hearPressure(ctx, changes); err != nil {
+			return err
+		}
 		if len(changes) == 0 {
 			break
 		}
 	}
-	seen.at = now
-	p.Keys.Confirm()
-	return nil
+	return errors.Join(p.Keys.Confirm(ctx), p.tellPressure(ctx))
 }
 
-// tend does what is due by the clock: keys rotate, expired rows go.
-func (p *Parts) tend(ctx context.Context) {
-	tick := time.NewTicker(tendEvery)
-	defer tick.Stop()
+// duties are what one process of all does: keys rotate, what ended is marked and
+// expired rows go, clients hear of logouts.
+func (p *Parts) duties() []duty {
+	all := []duty{
+		{name: dutyKeys, every: tendEvery, work: func(ctx context.Context) error { return p.Keys.Tend(ctx, p.rotateEvery) }},
+		{name: dutyClean, every: tendEvery, work: p.clean},
+		{name: dutyLogout, every: deliverEvery, idle: p.noLogouts, work: p.deliverDue},
+	}
+	if p.sings {
+		all = append(all, duty{name: dutyCanary, every: canaryEvery, work: p.sing})
+	}
+	return all
+}
+
+// clean marks what decisions over many ended, and removes what nobody can need
+// any more: until a batch is not full, for assertions alone can be thousands a
+// minute.
+func (p *Parts) clean(ctx context.Context) error {
+	if err := p.Store.Sweep(ctx); err != nil {
+		return fmt.Errorf("mark ended grants: %w", err)
+	}
 	for {
-		if err := p.Keys.Tend(ctx, p.rotateEvery); err != nil && ctx.Err() == nil {
-			p.logger.Error("keys not tended", "cause", err)
+		n, err := p.Store.Clean(ctx, cleanBatch)
+		if err != nil {
+			return fmt.Errorf("remove expired rows: %w", err)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		// Until a batch is not full: assertions alone can be thousands a minute.
-		for {
-			n, err := p.Store.Clean(ctx, cleanBatch)
-			if err != nil && ctx.Err() == nil {
-				p.logger.Error("expired rows not removed", "cause", err)
-			}
-			if err != nil || n < cleanBatch {
-				break
-			}
+		if n < cleanBatch {
+			return nil
 		}
 	}
 }

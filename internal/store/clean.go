@@ -18,6 +18,12 @@ const (
 	keepDevices = 10 * time.Minute
 	// cleanPause lets waiting writes go first between two batches.
 	cleanPause = 10 * time.Millisecond
+	// cleanShare is how many times as long as a batch took the next one waits: a
+	// clean-up gets a tenth of the time at most, and less the busier the store is.
+	cleanShare = 9
+	// cleanSlow is how long a batch may take before the next is made smaller.
+	cleanSlow  = 10 * time.Millisecond
+	cleanLeast = 25 // rows of a batch, however slow it is
 )
 
 // obsolete is one kind of rows that nobody can need any more, in the order of
@@ -41,24 +47,33 @@ var obsoletes = []obsolete{
 }
 
 // Clean removes what nobody can need any more, in transactions of at most
-// batch rows with a pause after each, until nothing is left or ctx ends, and
-// returns how many rows went.
+// batch rows, until nothing is left or ctx ends, and returns how many rows went.
+// It gives way: the longer a batch took, its wait for the writer included, the
+// longer the pause after it and the smaller the next.
 func (db *DB) Clean(ctx context.Context, batch int) (int64, error) {
 	var total int64
+	size := batch
 	for _, o := range obsoletes {
 		for {
-			n, err := db.cleanBatch(ctx, o, batch)
+			began := time.Now()
+			n, err := db.cleanBatch(ctx, o, size)
 			total += n
 			if err != nil {
 				return total, err
 			}
-			if n < int64(batch) {
+			if n < int64(size) {
 				break
 			}
+			took := time.Since(began)
 			select {
-			case <-time.After(cleanPause):
+			case <-time.After(max(cleanPause, cleanShare*took)):
 			case <-ctx.Done():
 				return total, ctx.Err()
+			}
+			if took > cleanSlow {
+				size = max(size/2, min(cleanLeast, batch))
+			} else {
+				size = min(size*2, batch)
 			}
 		}
 	}

@@ -33,12 +33,18 @@ func scanClient(row interface{ Scan(...any) error }) (iam.Client, error) {
 func (db *DB) CreateClient(ctx context.Context, c iam.Client, events ...iam.Event) error {
 	return db.change(ctx, "client", string(c.ID), events, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO clients (`+clientColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-			COALESCE((SELECT MAX(min_epoch) FROM revocation WHERE kind = $19 AND subject = $1), 1), $12, 1, $13, $14, $15, $16, $17, $18, $20, $21, $22, $23, $24)`,
+			COALESCE((SELECT MAX(e) FROM (SELECT min_epoch AS e FROM revocation WHERE kind = $19 AND subject = $1
+				UNION ALL SELECT below AS e FROM sweeps WHERE kind = 'client' AND subject = $1) last), 1), $12, 1, $13, $14, $15, $16, $17, $18, $20, $21, $22, $23, $24)`,
 			c.ID, c.Name, c.Type, c.FirstParty, text(c.GrantTypes), text(c.RedirectURIs), text(c.Scopes), text(c.DefaultScopes), c.Challenge,
 			text(c.ReaderOf), hex.EncodeToString(c.SecretHash), c.Disabled, micros(tx.now()),
 			c.AuthMethod(), keySetText(c.Keys), c.KeysURI, hex.EncodeToString(c.OldSecretHash), micros(c.OldSecretEnds), iam.RevokeClient,
 			text(c.PostLogoutRedirectURIs), c.BackchannelLogoutURI, c.IDTokenAlgorithm, c.RequirePAR, handoffText(c.Handoff))
 		if err != nil {
+			return err
+		}
+		// Grants of the old one, whose rows may not all be marked yet, are none of
+		// the new one's.
+		if _, err := tx.ExecContext(ctx, `UPDATE clients SET min_grant_epoch = epoch WHERE id = $1`, c.ID); err != nil {
 			return err
 		}
 		return writeClientLists(ctx, tx, c)
@@ -138,5 +144,5 @@ func endClient(ctx context.Context, tx *txn, now time.Time, id iam.ClientID, end
 	if ending == iam.EndAccess {
 		return nil
 	}
-	return endGrants(ctx, tx, now, `client_id`, string(id), "the client's access ended")
+	return endClientGrants(ctx, tx, now, id, epoch)
 }

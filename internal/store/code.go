@@ -65,7 +65,13 @@ func (db *DB) makeGrant(ctx context.Context, tx *txn, r iam.Redemption) error {
 	if err != nil {
 		return err
 	}
-	if !userLive || !clientLive {
+	// A node that has not heard yet may still make refresh tokens with a key that
+	// was retired: they would be worth nothing.
+	gone, err := macGone(ctx, tx, r.Grant.MacKeyID)
+	if err != nil {
+		return err
+	}
+	if !userLive || !clientLive || gone {
 		return errRefused
 	}
 	if err := db.joinSession(ctx, tx, r); err != nil {
@@ -74,7 +80,7 @@ func (db *DB) makeGrant(ctx context.Context, tx *txn, r iam.Redemption) error {
 	if err := consentHolds(ctx, tx, r); err != nil {
 		return err
 	}
-	if err := insertGrant(ctx, tx, r.Grant); err != nil {
+	if err := insertGrant(ctx, tx, r.Grant, r.ClientEpoch); err != nil {
 		return err
 	}
 	return record(ctx, tx, now, []iam.Event{r.Event})

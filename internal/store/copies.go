@@ -46,7 +46,7 @@ func (c *Copies) Forget(changes ...iam.Change) {
 	defer c.mu.Unlock()
 	for _, change := range changes {
 		switch change.Kind {
-		case "user", "key":
+		case "user", "key", iam.ChangePressure, iam.ChangeCanary:
 			continue
 		case "client":
 			delete(c.clients, iam.ClientID(change.Subject))

@@ -21,11 +21,12 @@ func scanDevice(row interface{ Scan(...any) error }) (iam.Device, error) {
 func (db *DB) PutDevice(ctx context.Context, d iam.Device) error {
 	return translate(db.writer.do(ctx, func(ctx context.Context, tx *txn) error {
 		now := micros(tx.now())
-		kept, err := one(tx.ExecContext(ctx, `INSERT INTO devices (`+deviceColumns+`, grant_id, pause)
-			SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS TEXT), CAST($6 AS TEXT), '', '', NULL, '', '[]', 0, 0, CAST($7 AS BIGINT), CAST($8 AS BIGINT), '', CAST($9 AS BIGINT)
+		return deviceRoom.put(ctx, tx, d.ClientID, d.Network, func() (bool, error) {
+			return one(tx.ExecContext(ctx, `INSERT INTO devices (`+deviceColumns+`, grant_id, pause, network)
+			SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS TEXT), CAST($6 AS TEXT), '', '', NULL, '', '[]', 0, 0, CAST($7 AS BIGINT), CAST($8 AS BIGINT), '', CAST($9 AS BIGINT), CAST($12 AS TEXT)
 			WHERE (SELECT COUNT(*) FROM devices WHERE client_id = $3 AND expires > $10) < $11`,
-			d.CodeHash, d.UserCode, d.ClientID, text(d.Scopes), d.Resource, d.State, micros(d.CreatedAt), micros(d.Expires), iam.DeviceInterval.Microseconds(), now, iam.DeviceCap))
-		return conflict(kept, err)
+				d.CodeHash, d.UserCode, d.ClientID, text(d.Scopes), d.Resource, d.State, micros(d.CreatedAt), micros(d.Expires), iam.DeviceInterval.Microseconds(), now, iam.DeviceCap, d.Network))
+		})
 	}))
 }
 

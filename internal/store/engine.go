@@ -148,7 +148,7 @@ var errClosed = fmt.Errorf("%w: it is closed", iam.ErrUnavailable)
 // refusal tells whether an error is one that a closure made itself, or a
 // missing row: it says nothing about the connection.
 func refusal(err error) bool {
-	for _, own := range []error{sql.ErrNoRows, iam.ErrNotFound, iam.ErrConflict, iam.ErrExists, errRefused} {
+	for _, own := range []error{sql.ErrNoRows, iam.ErrNotFound, iam.ErrConflict, iam.ErrExists, iam.ErrLeaseLost, errRefused} {
 		if errors.Is(err, own) {
 			return true
 		}

@@ -61,3 +61,22 @@ func parameters(query string) int {
 	}
 	return 0
 }
+
+// Fill runs statements, each in a transaction of its own.
+func (db *DB) Fill(ctx context.Context, statements ...string) error {
+	for _, s := range statements {
+		if err := db.writer.do(ctx, func(ctx context.Context, tx *txn) error { return tx.run(ctx, s) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Count is how many rows a table has.
+func (db *DB) Count(ctx context.Context, table string) (n int, err error) {
+	err = db.reads.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table).Scan(&n)
+	return n, err
+}
+
+// KeepEnded is how long ended grants and sessions stay.
+const KeepEnded = keepEnded

@@ -19,16 +19,33 @@ func scanGrant(row interface{ Scan(...any) error }) (iam.Grant, error) {
 	return g, err
 }
 
+// readGrant reads a grant. One that a decision over many ended, whose own row
+// is not marked yet, reads as ended too.
 func readGrant(ctx context.Context, q querier, id iam.GrantID) (iam.Grant, error) {
-	return scanGrant(q.QueryRowContext(ctx, `SELECT `+grantColumns+` FROM grants WHERE id = $1`, id))
+	g, err := scanGrant(q.QueryRowContext(ctx, `SELECT `+grantColumns+` FROM grants WHERE id = $1`, id))
+	if err != nil || !g.RevokedAt.IsZero() {
+		return g, err
+	}
+	var client, mac int
+	err = q.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM clients c JOIN grants g ON g.client_id = c.id WHERE g.id = $1 AND c.min_grant_epoch > g.client_epoch),
+		(SELECT COUNT(*) FROM keys WHERE id = $2 AND removed_at IS NOT NULL)`, id, g.MacKeyID).Scan(&client, &mac)
+	switch {
+	case err != nil:
+		return g, err
+	case client > 0:
+		g.RevokedAt, g.RevokeReason = g.CreatedAt, sweepReasons[sweepClient]
+	case mac > 0:
+		g.RevokedAt, g.RevokeReason = g.CreatedAt, sweepReasons[sweepMac]
+	}
+	return g, nil
 }
 
 // insertGrant leaves an existing standing grant of the same client alone.
-func insertGrant(ctx context.Context, tx *txn, g iam.Grant) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO grants (`+grantColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, NULL, '', $16, $17) ON CONFLICT DO NOTHING`,
+func insertGrant(ctx context.Context, tx *txn, g iam.Grant, clientEpoch int64) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO grants (`+grantColumns+`, client_epoch)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, NULL, '', $16, $17, $18) ON CONFLICT DO NOTHING`,
 		g.ID, optional(string(g.UserID)), g.ClientID, optional(string(g.SessionID)), text(g.Scopes), g.Resource, micros(g.AuthTime), g.ACR, text(g.AMR),
-		g.Gen, g.MacKeyID, micros(g.RotatedAt), micros(g.CreatedAt), micros(g.IdleExpires), micros(g.Expires), g.Cnf, g.Claims)
+		g.Gen, g.MacKeyID, micros(g.RotatedAt), micros(g.CreatedAt), micros(g.IdleExpires), micros(g.Expires), g.Cnf, g.Claims, clientEpoch)
 	return err
 }
 
@@ -42,7 +59,7 @@ func (db *DB) Grant(ctx context.Context, id iam.GrantID) (iam.Grant, error) {
 // grant, if the client is still enabled and at the epoch that was read. It is
 // the whole decision, in one statement.
 const issueStatement = `INSERT INTO events (id, at, kind, actor, user_id, client_id, grant_id, token_id, subject, detail)
-	SELECT $1, $2, $3, $4, '', c.id, g.id, $5, '', $6 FROM clients c JOIN grants g ON g.client_id = c.id AND g.user_id IS NULL AND g.revoked_at IS NULL
+	SELECT $1, $2, $3, $4, '', c.id, g.id, $5, '', $6 FROM clients c JOIN grants g ON g.client_id = c.id AND g.user_id IS NULL AND g.revoked_at IS NULL AND g.client_epoch >= c.min_grant_epoch
 	WHERE c.id = $7 AND c.disabled = $8 AND c.epoch = $9
 	RETURNING grant_id`
 
@@ -84,7 +101,7 @@ func (db *DB) IssueForClient(ctx context.Context, candidate iam.Grant, clientEpo
 		if err := conflict(live, err); err != nil {
 			return err
 		}
-		if err := insertGrant(ctx, tx, candidate); err != nil {
+		if err := insertGrant(ctx, tx, candidate, clientEpoch); err != nil {
 			return err
 		}
 		return issue()

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 )
@@ -54,7 +53,8 @@ func (db *DB) AddKeys(ctx context.Context, keys []iam.Key, events ...iam.Event) 
 func (db *DB) RotateKey(ctx context.Context, r iam.KeyRotation, events ...iam.Event) error {
 	return db.change(ctx, "key", string(r.Activate), events, func(ctx context.Context, tx *txn) error {
 		if r.Activate != "" {
-			ok, err := one(tx.ExecContext(ctx, `UPDATE keys SET activate_at = $1 WHERE id = $2 AND activate_at IS NULL AND removed_at IS NULL`, micros(r.ActivateAt), r.Activate))
+			ok, err := one(tx.ExecContext(ctx, `UPDATE keys SET activate_at = $1 WHERE id = $2 AND COALESCE(activate_at, 0) = $3 AND removed_at IS NULL`,
+				micros(r.ActivateAt), r.Activate, plannedAt(r)))
 			if err := conflict(ok, err); err != nil {
 				return err
 			}
@@ -71,6 +71,14 @@ func (db *DB) RotateKey(ctx context.Context, r iam.KeyRotation, events ...iam.Ev
 	})
 }
 
+// plannedAt is what a key's row says of its plan, 0 for none.
+func plannedAt(r iam.KeyRotation) int64 {
+	if r.PlannedAt.IsZero() {
+		return 0
+	}
+	return r.PlannedAt.UnixMicro()
+}
+
 func (db *DB) removeKey(ctx context.Context, tx *txn, id iam.KeyID) error {
 	now := tx.now()
 	var purpose iam.Purpose
@@ -82,17 +90,11 @@ func (db *DB) removeKey(ctx context.Context, tx *txn, id iam.KeyID) error {
 		return err
 	}
 	if purpose == iam.RefreshKeys {
-		if err := db.endMac(ctx, tx, now, id); err != nil {
+		if err := endMac(ctx, tx, now, id); err != nil {
 			return err
 		}
 	}
 	return revoke(ctx, tx, now, iam.RevokeKey, string(id), 0, now.Add(tokenLife))
-}
-
-// endMac revokes the grants whose refresh token a retired mac key made (C13):
-// whoever knows the key could make them all.
-func (db *DB) endMac(ctx context.Context, tx *txn, now time.Time, id iam.KeyID) error {
-	return endGrants(ctx, tx, now, `mac_key_id`, string(id), "the key of its refresh tokens was retired")
 }
 
 // EraseKey forgets the secret of a key that nobody can need any more, and

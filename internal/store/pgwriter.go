@@ -62,6 +62,7 @@ func (w *pgWriter) performBy(ctx context.Context, deadline time.Time, event *iam
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	run = fenced(ctx, run)
 	var races, reconnects int
 	retried := false
 	for {

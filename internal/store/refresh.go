@@ -16,7 +16,8 @@ const turnStatement = `UPDATE grants SET gen = gen + 1, rotated_at = $1, mac_key
 		idle_expires = CASE WHEN $3 < expires THEN $3 ELSE expires END
 	WHERE id = $4 AND gen = $5 AND mac_key_id = $10 AND client_id = $6 AND revoked_at IS NULL AND idle_expires > $1 AND expires > $1
 		AND EXISTS (SELECT 1 FROM users u WHERE u.id = grants.user_id AND u.disabled = $7 AND u.epoch = $8)
-		AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled = $7 AND c.epoch = $9)
+		AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled = $7 AND c.epoch = $9 AND c.min_grant_epoch <= grants.client_epoch)
+		AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.id IN ($10, $2) AND k.removed_at IS NOT NULL)
 		AND (session_id IS NULL OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id
 			AND s.ended_at IS NULL AND s.idle_expires > $1 AND s.expires > $1))
 	RETURNING ` + grantColumns
@@ -90,6 +91,16 @@ func (db *DB) judge(ctx context.Context, tx *txn, now time.Time, t iam.Turn) (ia
 	}
 	if t.Gen == g.Gen && t.MacKey != g.MacKeyID {
 		return g, iam.GrantEnded, nil // made with a key that this grant has left behind (C13)
+	}
+	// A retired key proves nothing. If it is the next one, this node has not
+	// heard of it yet: it reads its keys and tries again.
+	for _, k := range []struct {
+		id   iam.KeyID
+		then iam.TurnOutcome
+	}{{t.MacKey, iam.GrantEnded}, {t.NextMacKey, iam.EpochChanged}} {
+		if gone, err := macGone(ctx, tx, k.id); err != nil || gone {
+			return g, k.then, err
+		}
 	}
 	repeat := t.Gen == g.Gen-1 && now.Sub(g.RotatedAt) < t.Grace && now.Sub(g.RotatedAt) >= 0
 	if t.Gen != g.Gen && !repeat {

@@ -9,8 +9,10 @@ import (
 )
 
 // tokenLife is how long a revocation of something that owns access tokens must
-// be known: until the last of them has expired, with the largest leeway (C15).
-const tokenLife = iam.AccessTokenLife + iam.RevocationLeeway
+// be known: until the last of them has expired, with the largest leeway (C15),
+// twice: a node whose clock is fast by it signs tokens that end later by it, and
+// a verifier with that leeway takes them (C16).
+const tokenLife = iam.AccessTokenLife + 2*iam.RevocationLeeway
 
 func revoke(ctx context.Context, tx *txn, now time.Time, kind iam.RevocationKind, subject string, minEpoch int64, drop time.Time) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO revocation (at, kind, subject, min_epoch, drop_after) VALUES ($1, $2, $3, $4, $5)`,

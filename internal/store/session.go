@@ -169,13 +169,32 @@ func endSessionsWhere(ctx context.Context, tx *txn, now time.Time, where string,
 	live := `FROM sessions WHERE ` + where + ` AND ended_at IS NULL`
 	n := len(args)
 	arg := func(i int) string { return fmt.Sprintf("$%d", n+i) }
-	statements := []struct {
-		query string
-		args  []any
-	}{
+	told := []ending{
 		{`INSERT INTO revocation (at, kind, subject, min_epoch, drop_after) SELECT ` + arg(1) + `, 'sid', id, 0, ` + arg(2) + ` ` + live, []any{micros(now), micros(now.Add(tokenLife))}},
 		{`INSERT INTO revocation (at, kind, subject, min_epoch, drop_after) SELECT ` + arg(1) + `, 'grant', id, 0, ` + arg(2) + `
 			FROM grants WHERE session_id IN (SELECT id ` + live + `) AND revoked_at IS NULL`, []any{micros(now), micros(now.Add(tokenLife))}},
+	}
+	for _, s := range told {
+		if _, err := tx.ExecContext(ctx, s.query, append(append([]any{}, args...), s.args...)...); err != nil {
+			return fmt.Errorf("end sessions: %w", err)
+		}
+	}
+	return endSessionsQuietly(ctx, tx, now, where, args...)
+}
+
+// ending is one statement of those that end sessions.
+type ending struct {
+	query string
+	args  []any
+}
+
+// endSessionsQuietly does the same without telling verifiers: the caller moves
+// an epoch, which says it for all.
+func endSessionsQuietly(ctx context.Context, tx *txn, now time.Time, where string, args ...any) error {
+	live := `FROM sessions WHERE ` + where + ` AND ended_at IS NULL`
+	n := len(args)
+	arg := func(i int) string { return fmt.Sprintf("$%d", n+i) }
+	statements := []ending{
 		{`UPDATE grants SET revoked_at = ` + arg(1) + `, revoke_reason = ` + arg(2) + ` WHERE session_id IN (SELECT id ` + live + `) AND revoked_at IS NULL`, []any{micros(now), "the session ended"}},
 		{`INSERT INTO logout_deliveries (id, client_id, user_id, session_id, attempts, next_at, expires)
 			SELECT a.session_id || ' ' || a.client_id, a.client_id, s.user_id, s.id, 0, ` + arg(1) + `, ` + arg(2) + `

@@ -151,7 +151,7 @@ func endUser(ctx context.Context, tx *txn, now time.Time, id iam.UserID, ending 
 	if ending == iam.EndAccess {
 		return nil
 	}
-	if err := endGrants(ctx, tx, now, `user_id`, string(id), "the user's access ended"); err != nil {
+	if err := endGrants(ctx, tx, now, id, "the user's access ended"); err != nil {
 		return err
 	}
 	// Whoever had the old password may have made a network known.
@@ -161,14 +161,14 @@ func endUser(ctx context.Context, tx *txn, now time.Time, id iam.UserID, ending 
 	return endSessions(ctx, tx, now, id)
 }
 
-// endGrants revokes all live grants of a user or a client.
-func endGrants(ctx context.Context, tx *txn, now time.Time, column, subject, reason string) error {
+// endGrants revokes all live grants of a user.
+func endGrants(ctx context.Context, tx *txn, now time.Time, user iam.UserID, reason string) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO revocation (at, kind, subject, min_epoch, drop_after)
-		SELECT $1, 'grant', id, 0, $2 FROM grants WHERE `+column+` = $3 AND revoked_at IS NULL`, micros(now), micros(now.Add(tokenLife)), subject)
+		SELECT $1, 'grant', id, 0, $2 FROM grants WHERE user_id = $3 AND revoked_at IS NULL`, micros(now), micros(now.Add(tokenLife)), user)
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE grants SET revoked_at = $1, revoke_reason = $2 WHERE `+column+` = $3 AND revoked_at IS NULL`, micros(now), reason, subject)
+	_, err = tx.ExecContext(ctx, `UPDATE grants SET revoked_at = $1, revoke_reason = $2 WHERE user_id = $3 AND revoked_at IS NULL`, micros(now), reason, user)
 	return err
 }
 

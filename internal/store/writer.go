@@ -83,7 +83,7 @@ func (w *groupWriter) gather(batch []job) []job {
 // its turn is skipped; once its transaction runs, it runs to its end and the
 // caller learns how it ended: a commit is never torn by a deadline.
 func (w *groupWriter) do(ctx context.Context, run closure) error {
-	j := job{caller: ctx, run: run, answer: make(chan error, 1)}
+	j := job{caller: ctx, run: fenced(ctx, run), answer: make(chan error, 1)}
 	select {
 	case w.queue <- j:
 	case <-ctx.Done():

@@ -82,6 +82,16 @@ func Network(a netip.Addr) netip.Prefix {
 	return p
 }
 
+// Neighbourhood is what one party can be expected to have a hand in: an IPv4
+// address, an IPv6 /48.
+func Neighbourhood(a netip.Addr) netip.Prefix {
+	network := Network(a)
+	if wide, ok := site(network); ok {
+		return wide
+	}
+	return network
+}
+
 // site is the /48 of an IPv6 network; false for IPv4, where addresses are dear.
 func site(network netip.Prefix) (netip.Prefix, bool) {
 	if !network.Addr().Is6() {

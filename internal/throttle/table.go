@@ -25,6 +25,8 @@ type entry struct {
 	told  time.Duration // of the last refusal that was reported as the first
 	count uint8
 	used  bool
+	// fresh attempts were not told to other processes yet, told ones were.
+	fresh, shared uint8
 }
 
 type key [16]byte

@@ -42,6 +42,9 @@ const (
 type Config struct {
 	Limits Limits
 	Now    func() time.Time
+	// Secret is shared by the processes that tell each other what they count;
+	// nil: this one counts alone.
+	Secret []byte
 }
 
 // Throttle is safe for concurrent use. Its counters are gone with the process.
@@ -49,10 +52,12 @@ type Throttle struct {
 	limits Limits
 	now    func() time.Time
 	start  time.Time
-	secret [16]byte
+	secret []byte
+	shares bool
 
 	mu                               sync.Mutex
 	pairs, accounts, networks, sites table
+	reports                          map[reported]int
 }
 
 // New makes a Throttle that has counted nothing.
@@ -60,8 +65,11 @@ func New(c Config) *Throttle {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	t := &Throttle{limits: c.Limits.orDefault(), now: c.Now, start: c.Now()}
-	rand.Read(t.secret[:])
+	t := &Throttle{limits: c.Limits.orDefault(), now: c.Now, start: c.Now(), secret: c.Secret, shares: c.Secret != nil, reports: map[reported]int{}}
+	if !t.shares {
+		t.secret = make([]byte, 16)
+		rand.Read(t.secret)
+	}
 	full := func(e entry) time.Duration { return e.at }
 	t.pairs = newTable(pairRows, func(e entry) time.Duration { return e.at + time.Duration(e.count)*t.limits.Pair.Forgive })
 	t.accounts, t.networks, t.sites = newTable(accountRows, full), newTable(networkRows, full), newTable(siteRows, full)
@@ -153,18 +161,20 @@ func (a *Attempt) count(now time.Duration) {
 	e := t.pairs.get(a.pair)
 	e.count = uint8(min(standing(e, t.limits.Pair, now)+1, most))
 	e.at = now
-	pour(&t.networks, a.network, t.limits.Network.Refill, now)
+	t.note(e, ByPair)
+	t.note(pour(&t.networks, a.network, t.limits.Network.Refill, now), ByNetwork)
 	if a.counted.site {
-		pour(&t.sites, a.site, t.limits.Site.Refill, now)
+		t.note(pour(&t.sites, a.site, t.limits.Site.Refill, now), BySite)
 	}
 	if a.counted.account {
-		pour(&t.accounts, a.account, t.limits.Account.Refill, now)
+		t.note(pour(&t.accounts, a.account, t.limits.Account.Refill, now), ByAccount)
 	}
 }
 
-func pour(t *table, k key, refill, now time.Duration) {
+func pour(t *table, k key, refill, now time.Duration) *entry {
 	e := t.get(k)
 	e.at = max(e.at, now) + refill
+	return e
 }
 
 // Succeed forgets what this account failed from this network, and gives the
@@ -174,6 +184,7 @@ func (a *Attempt) Succeed() {
 	a.t.mu.Lock()
 	defer a.t.mu.Unlock()
 	if e := a.t.pairs.find(a.pair); e != nil {
+		a.t.unsay(e, ByPair)
 		*e = entry{}
 	}
 	a.back()
@@ -186,6 +197,7 @@ func (a *Attempt) Refund() {
 	defer a.t.mu.Unlock()
 	if e := a.t.pairs.find(a.pair); e != nil && e.count > 0 {
 		e.count--
+		e.fresh -= min(e.fresh, 1)
 	}
 	a.back()
 }
@@ -200,6 +212,7 @@ func (a *Attempt) back() {
 	}{{&t.networks, a.network, t.limits.Network.Refill, true}, {&t.sites, a.site, t.limits.Site.Refill, a.counted.site}, {&t.accounts, a.account, t.limits.Account.Refill, a.counted.account}} {
 		if e := b.table.find(b.key); b.counted && e != nil {
 			e.at -= b.refill
+			e.fresh -= min(e.fresh, 1)
 		}
 	}
 }
@@ -207,7 +220,7 @@ func (a *Attempt) back() {
 // key hides names and fixes their length: what strangers type is not kept.
 func (t *Throttle) key(scope Scope, account string, network netip.Prefix) key {
 	h := sha256.New()
-	h.Write(t.secret[:])
+	h.Write(t.secret)
 	h.Write([]byte(scope))
 	h.Write([]byte{0, byte(network.Bits())})
 	address := network.Addr().As16()

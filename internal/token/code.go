@@ -115,6 +115,9 @@ func (s *Service) openCode(raw string) (code, error) {
 		return code{}, errCode.Because(err)
 	}
 	plaintext, err := s.sealer.OpenCode(iam.KeyID(parts[1]), sealed)
+	if errors.Is(err, iam.ErrUnavailable) {
+		return code{}, fmt.Errorf("open code: %w", err)
+	}
 	if err != nil {
 		return code{}, errCode.Because(err)
 	}

@@ -23,7 +23,8 @@ type DeviceResponse struct {
 }
 
 // StartDevice begins a login on a device without a browser (RFC 8628 §3.1).
-func (s *Service) StartDevice(ctx context.Context, client iam.Client, form oauth.Form) (DeviceResponse, error) {
+// network is where the request came from.
+func (s *Service) StartDevice(ctx context.Context, client iam.Client, network string, form oauth.Form) (DeviceResponse, error) {
 	if !client.Uses(iam.DeviceCode) {
 		return DeviceResponse{}, oauth.Refuse(oauth.CodeUnauthorizedClient, "This client may not use the device flow. Allow it with: gatehouse client edit %s --device", client.ID)
 	}
@@ -41,7 +42,7 @@ func (s *Service) StartDevice(ctx context.Context, client iam.Client, form oauth
 	}
 	now := s.now()
 	code := rand.Text() + rand.Text()
-	d := iam.Device{CodeHash: digest(code), ClientID: client.ID, Scopes: granted.Standing, Resource: resource, State: iam.DevicePending, CreatedAt: now, Expires: now.Add(iam.DeviceLife)}
+	d := iam.Device{CodeHash: digest(code), ClientID: client.ID, Scopes: granted.Standing, Resource: resource, State: iam.DevicePending, Network: strangers(client, network), CreatedAt: now, Expires: now.Add(iam.DeviceLife)}
 	for range attempts {
 		d.UserCode = iam.NewUserCode()
 		if err = s.requests.PutDevice(ctx, d); !errors.Is(err, iam.ErrExists) {

@@ -24,8 +24,9 @@ type PushedResponse struct {
 }
 
 // Push keeps an authorization request that a client sent in advance (RFC 9126).
-// It is judged now, so that the client hears of its faults directly.
-func (s *Service) Push(ctx context.Context, client iam.Client, form oauth.Form) (PushedResponse, error) {
+// It is judged now, so that the client hears of its faults directly. network is
+// where it came from.
+func (s *Service) Push(ctx context.Context, client iam.Client, network string, form oauth.Form) (PushedResponse, error) {
 	if form.Get("request_uri") != "" {
 		return PushedResponse{}, oauth.InvalidRequest("A pushed request cannot name another one (RFC 9126 §2.1).")
 	}
@@ -53,7 +54,7 @@ func (s *Service) Push(ctx context.Context, client iam.Client, form oauth.Form) 
 	if len(request) > oauth.MaxQueryBytes {
 		return PushedResponse{}, oauth.InvalidRequest("The request has more than %d bytes.", oauth.MaxQueryBytes)
 	}
-	err = s.requests.PutPushed(ctx, digest(id), client.ID, request)
+	err = s.requests.PutPushed(ctx, digest(id), client.ID, strangers(client, network), request)
 	if errors.Is(err, iam.ErrConflict) {
 		return PushedResponse{}, oauth.Refuse(oauth.CodeTemporarilyUnavailable, "Too many requests of this client are waiting. Try again in a moment.")
 	}
@@ -84,6 +85,15 @@ func (s *Service) Pull(ctx context.Context, w oauth.Where) (oauth.Form, error) {
 		return oauth.Form{}, fmt.Errorf("read pushed request: %w", err)
 	}
 	return form.With("client_id", w.ClientID), nil
+}
+
+// strangers is the network by which a request is counted: of a public client
+// anybody can send one, of any other only who has its credential.
+func strangers(client iam.Client, network string) string {
+	if client.Type == iam.Public {
+		return network
+	}
+	return ""
 }
 
 func digest(id string) string {

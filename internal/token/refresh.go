@@ -57,6 +57,9 @@ func (s *Service) parseRefresh(raw string) (refreshToken, error) {
 		return refreshToken{}, errRefresh.Because(errors.New("malformed refresh token"))
 	}
 	want, err := s.sealer.RefreshMAC(t.key, t.message())
+	if errors.Is(err, iam.ErrUnavailable) {
+		return refreshToken{}, fmt.Errorf("check refresh token: %w", err) // it may be good: no reason to log in again
+	}
 	if err != nil || !hmac.Equal(mac, want) {
 		return refreshToken{}, errRefresh.Because(errors.New("wrong mac, or its key is gone"))
 	}

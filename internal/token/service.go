@@ -32,7 +32,7 @@ type grants interface {
 
 // requests are what clients leave with us in advance (C31).
 type requests interface {
-	PutPushed(ctx context.Context, idHash string, client iam.ClientID, request string) error
+	PutPushed(ctx context.Context, idHash string, client iam.ClientID, network, request string) error
 	TakePushed(ctx context.Context, idHash string, client iam.ClientID) (string, error)
 	PutDevice(ctx context.Context, d iam.Device) error
 	DeviceByUserCode(ctx context.Context, userCode string) (iam.Device, error)

@@ -62,25 +62,41 @@ func (s sealer) name(kind, value string) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:24])
 }
 
-// readKey reads the key of a folder, and makes one, readable by this user alone,
-// when there is none.
-func readKey(dir string) ([]byte, error) {
-	path := filepath.Join(dir, keyFile)
-	info, err := os.Stat(path)
+// readKeyFile reads a key that the operator made.
+func readKeyFile(path string) ([]byte, error) {
+	secret, err := checkKey(path, "")
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = makeKey(dir, path); err == nil {
-			info, err = os.Stat(path)
-		}
+		return nil, fmt.Errorf("%w. Make one, for all gateways the same: head -c %d /dev/urandom > %s", err, keySize, path)
 	}
+	return secret, err
+}
+
+// checkKey reads a key that nobody else can read.
+func checkKey(path, otherwise string) ([]byte, error) {
+	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s can be read by others (mode %04o): whoever has it opens the tokens of everybody who is signed in. Delete it, and everybody signs in again", path, info.Mode().Perm())
+		return nil, fmt.Errorf("%s can be read by others (mode %04o): whoever has it opens the tokens of everybody who is signed in%s", path, info.Mode().Perm(), otherwise)
 	}
 	secret, err := os.ReadFile(path)
 	if err == nil && len(secret) != keySize {
-		err = fmt.Errorf("%s is not a key: it has %d bytes, not %d. Delete it, and everybody signs in again", path, len(secret), keySize)
+		err = fmt.Errorf("%s is not a key: it has %d bytes, not %d%s", path, len(secret), keySize, otherwise)
+	}
+	return secret, err
+}
+
+// readKey reads the key of a folder, and makes one, readable by this user alone,
+// when there is none.
+func readKey(dir string) ([]byte, error) {
+	const otherwise = ". Delete it, and everybody signs in again"
+	path := filepath.Join(dir, keyFile)
+	secret, err := checkKey(path, otherwise)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = makeKey(dir, path); err == nil {
+			secret, err = checkKey(path, otherwise)
+		}
 	}
 	return secret, err
 }

@@ -5,12 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
-	"path/filepath"
+	"strings"
 	"time"
-
-	_ "modernc.org/sqlite" // the driver
 )
 
 // Limits of a session, and of what is kept.
@@ -23,6 +20,9 @@ const (
 	// that was used the longest ago.
 	PerUser = 20
 
+	// Lease is how long one gateway has the turn to refresh a session's tokens.
+	Lease = 20 * time.Second
+
 	touchEvery = time.Minute // how exactly the last use is known
 	// endedLife is longer than a login takes: a session that ended while its
 	// login was under way must not begin afterwards.
@@ -30,106 +30,133 @@ const (
 	cleanEvery = 15 * time.Minute
 )
 
-const dbFile = "gateway.db"
-
-const schema = `
-CREATE TABLE IF NOT EXISTS session (
-	id TEXT PRIMARY KEY,
-	subject TEXT NOT NULL,
-	sid TEXT NOT NULL,
-	gen INTEGER NOT NULL,
-	sealed BLOB NOT NULL,
-	began INTEGER NOT NULL,
-	seen INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS session_subject ON session (subject, seen);
-CREATE INDEX IF NOT EXISTS session_sid ON session (sid);
-CREATE INDEX IF NOT EXISTS session_seen ON session (seen);
-CREATE TABLE IF NOT EXISTS mark (
-	id TEXT PRIMARY KEY,
-	until INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS mark_until ON mark (until);
-`
-
-// Store is the sessions of one gateway. Safe for concurrent use.
+// Store is the sessions of one gateway, or of several. Safe for concurrent use.
 type Store struct {
 	db     *sql.DB
-	find   *sql.Stmt
+	engine engine
 	sealer sealer
-	now    func() time.Time
 	end    chan struct{}
 	ended  chan struct{}
+}
+
+// engine is what SQLite and PostgreSQL do not have in common.
+type engine struct {
+	// words replaces @session and @mark by the tables, and @now by the store's
+	// clock in milliseconds, for which the argument of moment stands (C26).
+	words  *strings.Replacer
+	moment func() int64
+	find   *sql.Stmt // prepared, where a statement may be
+	// patience bounds one operation; 0: the caller's context alone.
+	patience time.Duration
+	shared   bool // other gateways use it as well
+}
+
+// Config of a Store.
+type Config struct {
+	// Dir is a folder of this gateway's own. It is made when it is not there.
+	Dir string
+	// KeyFile has the key that seals what is stored. Empty: one in Dir, which is
+	// made when there is none.
+	KeyFile string
+	// Database is where several gateways keep the sessions together, as
+	// postgres://USER@HOST/DATABASE. Empty: a file in Dir, for this one alone.
+	Database string
+	// Password of the database's user; empty: none, or what PGPASSWORD and the
+	// password file of PostgreSQL's own programs say.
+	Password string
+	// Now is the clock of tests. Nil: the store's.
+	Now func() time.Time
 }
 
 // ErrInUse says that another process has the file open.
 var ErrInUse = errors.New("another gateway uses this data folder; each needs its own")
 
-// Open makes the folder, the key and the file when they are not there. A nil now
-// is time.Now.
-func Open(ctx context.Context, dir string, now func() time.Time) (*Store, error) {
-	if now == nil {
-		now = time.Now
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open the sessions: %w", err)
-	}
-	secret, err := readKey(dir)
+// ErrKeyFile says that several gateways have no key in common.
+var ErrKeyFile = errors.New("gateways that share a database need the same key: give each a copy of one key file")
+
+// Open makes the folder, the key and the tables when they are not there.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	s, err := open(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("open the sessions: %w", err)
-	}
-	s := &Store{now: now, end: make(chan struct{}), ended: make(chan struct{})}
-	if s.sealer, err = newSealer(secret); err != nil {
-		return nil, fmt.Errorf("open the sessions: %w", err)
-	}
-	if s.db, err = openDB(ctx, filepath.Join(dir, dbFile)); err != nil {
-		return nil, fmt.Errorf("open the sessions: %w", err)
-	}
-	if s.find, err = s.db.PrepareContext(ctx, `SELECT sealed, gen, began, seen FROM session WHERE id = $1 AND seen > $2 AND began > $3`); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the sessions: %w", err), s.db.Close())
-	}
-	if err := s.Clean(ctx); err != nil {
-		return nil, errors.Join(err, s.db.Close())
 	}
 	go s.tend()
 	return s, nil
 }
 
-// openDB locks the file for this process: with two of them a refresh token could
-// be used twice, which the issuer takes for a theft.
-func openDB(ctx context.Context, path string) (*sql.DB, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) // SQLite's other files get the same mode
+func open(ctx context.Context, c Config) (*Store, error) {
+	if c.Database != "" && c.KeyFile == "" {
+		return nil, ErrKeyFile
+	}
+	sealer, err := openSealer(c.Dir, c.KeyFile)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.Close(); err != nil {
-		return nil, err
+	s := &Store{sealer: sealer, end: make(chan struct{}), ended: make(chan struct{})}
+	if c.Database == "" {
+		s.db, s.engine, err = openSQLite(ctx, c)
+	} else {
+		s.db, s.engine, err = openPostgres(ctx, c)
 	}
-	query := url.Values{"_pragma": {"busy_timeout(2000)", "locking_mode(EXCLUSIVE)", "journal_mode(WAL)", "synchronous(FULL)", "temp_store(MEMORY)", "secure_delete(ON)"}, "_txlock": {"immediate"}}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+query.Encode())
 	if err != nil {
 		return nil, err
 	}
-	db.SetMaxOpenConns(1)
-	if _, err := db.ExecContext(ctx, schema); err != nil {
-		if code, ok := errors.AsType[interface {
-			error
-			Code() int
-		}](err); ok && code.Code()&0xff == sqliteBusy {
-			err = ErrInUse
-		}
-		return nil, errors.Join(err, db.Close())
+	if err := s.Clean(ctx); err != nil {
+		return nil, errors.Join(err, s.db.Close())
 	}
-	return db, nil
+	return s, nil
 }
 
-const sqliteBusy = 5
+// openSealer reads the key of a folder, or of a file elsewhere.
+func openSealer(dir, file string) (sealer, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return sealer{}, err
+	}
+	secret, err := []byte(nil), error(nil)
+	if file != "" {
+		secret, err = readKeyFile(file)
+	} else {
+		secret, err = readKey(dir)
+	}
+	if err != nil {
+		return sealer{}, err
+	}
+	return newSealer(secret)
+}
 
-// Close ends the background work and closes the file.
+// sql is a statement as the engine wants it.
+func (s *Store) sql(text string) string { return s.engine.words.Replace(text) }
+
+// bounded gives an operation an end.
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.engine.patience == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.engine.patience)
+}
+
+// Shared tells whether other gateways use the same sessions.
+func (s *Store) Shared() bool { return s.engine.shared }
+
+// Ready tells whether the sessions can be read.
+func (s *Store) Ready(ctx context.Context) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var one int
+	if err := s.db.QueryRowContext(ctx, "SELECT 1").Scan(&one); err != nil {
+		return fmt.Errorf("read the sessions: %w", err)
+	}
+	return nil
+}
+
+// Close ends the background work and closes the database.
 func (s *Store) Close() error {
 	close(s.end)
 	<-s.ended
-	return errors.Join(s.find.Close(), s.db.Close())
+	if s.engine.find != nil {
+		return errors.Join(s.engine.find.Close(), s.db.Close())
+	}
+	return s.db.Close()
 }
 
 func (s *Store) tend() {
@@ -148,14 +175,13 @@ func (s *Store) tend() {
 
 // Clean deletes what is over.
 func (s *Store) Clean(ctx context.Context) error {
-	now := s.now()
-	if _, err := s.db.ExecContext(ctx, `DELETE FROM session WHERE seen <= $1 OR began <= $2`, milli(now.Add(-Idle)), milli(now.Add(-Absolute))); err != nil {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	if _, err := s.db.ExecContext(ctx, s.sql(`DELETE FROM @session WHERE seen <= @now - $2 OR began <= @now - $3`), s.engine.moment(), Idle.Milliseconds(), Absolute.Milliseconds()); err != nil {
 		return fmt.Errorf("clean the sessions: %w", err)
 	}
-	if _, err := s.db.ExecContext(ctx, `DELETE FROM mark WHERE until <= $1`, milli(now)); err != nil {
+	if _, err := s.db.ExecContext(ctx, s.sql(`DELETE FROM @mark WHERE until <= @now`), s.engine.moment()); err != nil {
 		return fmt.Errorf("clean the sessions: %w", err)
 	}
 	return nil
 }
-
-func milli(t time.Time) int64 { return t.UnixMilli() }

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/pgtest"
 	"github.com/gatehouse-auth/gatehouse/internal/visit"
 )
 
@@ -18,15 +22,45 @@ type clock struct{ ahead atomic.Int64 }
 func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
+// open opens a store of the kind that the name of the test ends with.
 func open(t *testing.T) (*visit.Store, *clock) {
 	t.Helper()
 	c := &clock{}
-	s, err := visit.Open(context.Background(), t.TempDir(), c.now)
+	config := visit.Config{Dir: t.TempDir(), Now: c.now}
+	if strings.HasSuffix(t.Name(), "/PostgreSQL") {
+		config = shared(t, pgtest.Start(t).Database(t))
+		config.Now = c.now
+	}
+	return openAs(t, config), c
+}
+
+func openAs(t *testing.T, c visit.Config) *visit.Store {
+	t.Helper()
+	s, err := visit.Open(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	return s, c
+	return s
+}
+
+// shared is the configuration of a gateway among several.
+func shared(t *testing.T, database string) visit.Config {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "key")
+	if err := os.WriteFile(file, []byte(strings.Repeat("k", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return visit.Config{Dir: dir, KeyFile: file, Database: database}
+}
+
+// each runs a test on every kind of store.
+func each(t *testing.T, run func(t *testing.T)) {
+	t.Helper()
+	for _, kind := range []string{"SQLite", "PostgreSQL"} {
+		t.Run(kind, run)
+	}
 }
 
 func begin(t *testing.T, s *visit.Store, v visit.Session) visit.Key {
@@ -63,7 +97,9 @@ func use(t *testing.T, s *visit.Store, k visit.Key) bool {
 	return true
 }
 
-func TestC12SessionLimits(t *testing.T) {
+func TestC12SessionLimits(t *testing.T) { each(t, c12SessionLimits) }
+
+func c12SessionLimits(t *testing.T) {
 	s, c := open(t)
 	k := begin(t, s, visit.Session{Subject: "a", Access: "at"})
 	c.advance(visit.Idle - time.Minute)
@@ -93,7 +129,9 @@ func TestC12SessionLimits(t *testing.T) {
 	}
 }
 
-func TestSessionsOfOneUserAreBounded(t *testing.T) {
+func TestSessionsOfOneUserAreBounded(t *testing.T) { each(t, sessionsOfOneUserAreBounded) }
+
+func sessionsOfOneUserAreBounded(t *testing.T) {
 	s, c := open(t)
 	other := begin(t, s, visit.Session{Subject: "b"})
 	var keys []visit.Key
@@ -112,7 +150,9 @@ func TestSessionsOfOneUserAreBounded(t *testing.T) {
 }
 
 // Of many that renew the same generation one wins, and none after the end.
-func TestRenewIsOneStatement(t *testing.T) {
+func TestRenewIsOneStatement(t *testing.T) { each(t, renewIsOneStatement) }
+
+func renewIsOneStatement(t *testing.T) {
 	s, _ := open(t)
 	ctx := context.Background()
 	k := begin(t, s, visit.Session{Subject: "a", Refresh: "r0"})
@@ -145,12 +185,14 @@ func TestRenewIsOneStatement(t *testing.T) {
 	}
 }
 
-func TestEndings(t *testing.T) {
-	s, c := open(t)
+func TestEndings(t *testing.T) { each(t, endings) }
+
+func endings(t *testing.T) {
+	s, _ := open(t)
 	ctx := context.Background()
 	end := func(e visit.Ending) int {
 		t.Helper()
-		e.Until = c.now().Add(2 * time.Minute)
+		e.For = 2 * time.Minute
 		keys, err := s.EndAll(ctx, e)
 		if err != nil {
 			t.Fatal(err)
@@ -174,13 +216,15 @@ func TestEndings(t *testing.T) {
 	}
 }
 
-func TestSpendIsOnce(t *testing.T) {
-	s, c := open(t)
+func TestSpendIsOnce(t *testing.T) { each(t, spendIsOnce) }
+
+func spendIsOnce(t *testing.T) {
+	s, _ := open(t)
 	var first atomic.Int32
 	var wait sync.WaitGroup
 	for range 50 {
 		wait.Go(func() {
-			if ok, err := s.Spend(context.Background(), "login", "x", c.now().Add(time.Minute)); err != nil {
+			if ok, err := s.Spend(context.Background(), "login", "x", time.Minute); err != nil {
 				t.Error(err)
 			} else if ok {
 				first.Add(1)
@@ -193,9 +237,11 @@ func TestSpendIsOnce(t *testing.T) {
 	}
 }
 
-func TestSealedForOnePurpose(t *testing.T) {
+func TestSealedForOnePurpose(t *testing.T) { each(t, sealedForOnePurpose) }
+
+func sealedForOnePurpose(t *testing.T) {
 	s, _ := open(t)
-	other, _ := open(t)
+	other := openAs(t, visit.Config{Dir: t.TempDir()})
 	text, err := s.Seal("login", "secret")
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
@@ -11,12 +12,38 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/feed"
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/jose"
 )
+
+// provesFeed reads the first message of the feed with the feed's keys (C19, C24).
+func (h *house) provesFeed(t *testing.T, endpoint, keysAt string) {
+	t.Helper()
+	var answer *http.Response
+	var err error
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		answer, err = http.Get(h.url + endpoint)
+		h.must(err)
+		defer answer.Body.Close()
+		if answer.StatusCode == 200 || time.Now().After(end) {
+			break
+		}
+	}
+	keys, _, err := jose.ParseKeySet([]byte(h.browser().get(keysAt).body))
+	h.must(err)
+	e, err := feed.NewEvents(answer.Body).Next()
+	if err != nil {
+		t.Fatalf("%d: %v", answer.StatusCode, err)
+	}
+	if _, err := feed.Open(e.Data, keys, h.url); err != nil {
+		t.Error(err)
+	}
+}
 
 // words is a member of the discovery document that lists something.
 func words(t *testing.T, value any) []string {
@@ -37,6 +64,10 @@ func words(t *testing.T, value any) []string {
 // fails it: a capability is advertised together with its proof.
 func TestMETAEveryMemberIsTrue(t *testing.T) {
 	h := newHouse(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { h.parts.Feed.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
 	h.edit("wiki", func(c *iam.Client) { c.Scopes = append(c.Scopes, "roles") })
 	var document map[string]any
 	answer, err := http.Get(h.url + "/.well-known/openid-configuration")
@@ -124,6 +155,8 @@ func TestMETAEveryMemberIsTrue(t *testing.T) {
 				t.Errorf("%v %v %s", err, skipped, p.body)
 			}
 		},
+		"revocation_feed_endpoint": func(t *testing.T) { h.provesFeed(t, at("revocation_feed_endpoint"), at("revocation_feed_jwks_uri")) },
+		"revocation_feed_jwks_uri": func(t *testing.T) { h.provesFeed(t, at("revocation_feed_endpoint"), at("revocation_feed_jwks_uri")) },
 		"scopes_supported": func(t *testing.T) {
 			for _, scope := range exactly("scopes_supported", "openid", "profile", "email", "address", "phone", "offline_access", "roles", "orders:read") {
 				asked := "openid " + scope

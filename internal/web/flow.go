@@ -128,6 +128,9 @@ func (h *handler) open(r *http.Request, raw string) (f flow, fault page.Fault, e
 		return unreadable(err)
 	}
 	plaintext, err := h.Forms.OpenForm(sealKind, iam.KeyID(parts[1]), sealed)
+	if errors.Is(err, iam.ErrUnavailable) {
+		return flow{}, "", fmt.Errorf("open flow: %w", err)
+	}
 	if err != nil {
 		return unreadable(err)
 	}

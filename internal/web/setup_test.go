@@ -42,7 +42,7 @@ func furnish(t *testing.T) (http.Handler, *directory.Setup, *store.DB, *storetes
 	}
 	t.Cleanup(func() { db.Close() })
 	passwords := &counted{Passwords: login.NewPasswords()}
-	d, err := directory.New(directory.Config{APIs: db, Roles: db, Users: db, Clients: db, Passwords: passwords})
+	d, err := directory.New(directory.Config{APIs: db, Roles: db, Users: db, Clients: db, Logins: db, Passwords: passwords})
 	if err != nil {
 		t.Fatal(err)
 	}

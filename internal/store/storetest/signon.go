@@ -377,7 +377,7 @@ func consents(t *testing.T, b *bench) {
 
 func pushed(t *testing.T, b *bench) {
 	_, c := b.furnish()
-	b.must(b.PutPushed(ctx, "h1", c.ID, "a=b"))
+	b.must(b.PutPushed(ctx, "h1", c.ID, "", "a=b"))
 	take := func(id string, client iam.ClientID) string {
 		t.Helper()
 		got, err := b.TakePushed(ctx, id, client)
@@ -393,12 +393,12 @@ func pushed(t *testing.T, b *bench) {
 	if take("h1", c.ID) != "a=b" || take("h1", c.ID) != "" {
 		t.Error("a pushed request is good exactly once")
 	}
-	b.must(b.PutPushed(ctx, "h3", c.ID, "x"))
+	b.must(b.PutPushed(ctx, "h3", c.ID, "", "x"))
 	b.clock.Advance(iam.PushedLife)
 	if take("h3", c.ID) != "" {
 		t.Error("given out after a minute")
 	}
-	b.must(b.PutPushed(ctx, "race", c.ID, "x"))
+	b.must(b.PutPushed(ctx, "race", c.ID, "", "x"))
 	var won atomic.Int64
 	var all sync.WaitGroup
 	for range 50 {
@@ -414,16 +414,16 @@ func pushed(t *testing.T, b *bench) {
 	}
 	for i := range iam.PushedCap {
 		all.Go(func() {
-			if err := b.PutPushed(ctx, fmt.Sprint("n", i), c.ID, "x"); err != nil {
+			if err := b.PutPushed(ctx, fmt.Sprint("n", i), c.ID, "", "x"); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	all.Wait()
-	b.want(b.PutPushed(ctx, "one more", c.ID, "x"), iam.ErrConflict)
-	b.must(b.PutPushed(ctx, "of another", "robot", "x"))
+	b.want(b.PutPushed(ctx, "one more", c.ID, "", "x"), iam.ErrConflict)
+	b.must(b.PutPushed(ctx, "of another", "robot", "", "x"))
 	b.clock.Advance(iam.PushedLife)
-	b.must(b.PutPushed(ctx, "later", c.ID, "x"))
+	b.must(b.PutPushed(ctx, "later", c.ID, "", "x"))
 	b.clock.Advance(time.Microsecond)
 	if n, err := b.Clean(ctx, 100); err != nil || n < iam.PushedCap {
 		t.Errorf("%d rows cleaned, %v", n, err)
