@@ -859,7 +859,7 @@ func TestC31ConsentIsForOneAPI(t *testing.T) {
 func TestOIDC1TroubleOnOurSide(t *testing.T) {
 	h := newHouse(t)
 	b := h.signedIn()
-	h.must(h.parts.Keys.Confirm(ctx))
+	h.must(h.parts.Keys.Confirm(t.Context()))
 	h.must(h.parts.Store.Close())
 	p := b.authorize("prompt", "none")
 	if code := p.sentError(t, h); p.StatusCode != http.StatusSeeOther || code != "server_error" || p.sent(t).Query().Get("state") != "s1" {
