@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,59 @@ func TestFailover(t *testing.T) {
 		durability string
 	}{{"synchronous", pgtest.Sync, "quorum"}, {"asynchronous", pgtest.Async, "async"}} {
 		t.Run(tc.name, func(t *testing.T) { failover(t, tc.mode, tc.durability) })
+	}
+	t.Run("the standby goes and comes back", standbyAway)
+}
+
+// standbyAway lets the only synchronous standby be away for longer than the
+// grace. Who refreshes meanwhile hears 503 again and again, and no login ends:
+// a rotation that cannot be answered is not made.
+func standbyAway(t *testing.T) {
+	needPostgres(t)
+	t.Parallel()
+	primary := ownPostgres(t)
+	dsn := primary.Database(t)
+	link := pgtest.NewLink(t, primary.Address())
+	primary.Standby(t, pgtest.Sync, link)
+	h := newHouse(t, primary, dsn, 1)
+	h.furnish()
+	n := h.nodes[0]
+	browser, client := h.session(n), n.client()
+	tokens := make([]string, 6)
+	for i := range tokens {
+		tokens[i] = h.login(browser)
+	}
+	link.Still(true)
+	// The first to ask finds out.
+	if a, err := h.credentials(client); err != nil || a.status != 503 || a.retry == "" {
+		t.Errorf("without a standby: %v %+v", err, a)
+	}
+	began := time.Now()
+	refusals := make([]int, len(tokens))
+	timer := time.AfterFunc(13*time.Second, func() { link.Still(false) })
+	defer timer.Stop()
+	together(len(tokens), func(i int) {
+		for time.Since(began) < 40*time.Second {
+			a, err := h.refresh(client, tokens[i])
+			switch {
+			case err == nil && a.status == 200:
+				return
+			case err == nil && a.status == 503 && a.retry != "":
+				refusals[i]++
+				time.Sleep(200 * time.Millisecond)
+			default:
+				t.Errorf("login %d, %v after: %v %+v", i, time.Since(began).Round(time.Millisecond), err, a)
+				return
+			}
+		}
+		t.Errorf("login %d never refreshes", i)
+	})
+	t.Logf("away for 13s: refusals %v, all refresh again after %v", refusals, time.Since(began).Round(time.Millisecond))
+	if slices.Min(refusals) == 0 {
+		t.Errorf("a login was refreshed without its standby: %v", refusals)
+	}
+	if got := h.query(`SELECT count(*) FROM grants WHERE user_id IS NOT NULL AND (revoked_at IS NOT NULL OR gen <> 2)`); got != "0" {
+		t.Errorf("%s logins ended or moved twice", got)
 	}
 }
 

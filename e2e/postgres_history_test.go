@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -175,70 +176,63 @@ func lostRotation(history []porcupine.Operation) []porcupine.Operation {
 // kills PostgreSQL in the middle and starts it again, and returns the largest
 // number of unknown outcomes of a grant.
 func (h *house) rotateThroughAKill(browser *http.Client, record *recorder) int {
-	const grants, clients = 8, 3
-	type shared struct {
-		sync.Mutex
-		latest, before string
-		unknown        int
+	const grants = 10
+	var clients []*http.Client
+	for _, n := range h.nodes {
+		clients = append(clients, n.client())
 	}
-	tokens := make([]*shared, grants)
-	for i := range tokens {
-		token := h.login(browser)
-		tokens[i] = &shared{latest: token, before: token}
+	tokens, unknowns := make([]string, grants), make([]int, grants)
+	for g := range tokens {
+		tokens[g] = h.login(browser)
 	}
 	stop := make(chan struct{})
 	var all sync.WaitGroup
-	for i := range grants * clients {
-		s, n := tokens[i%grants], h.nodes[i/grants%len(h.nodes)]
-		client := n.client()
+	for g := range tokens {
 		all.Go(func() {
-			defer client.CloseIdleConnections()
-			for {
+			latest, before := tokens[g], tokens[g]
+			for ended := false; !ended; time.Sleep(time.Duration(rand.IntN(30)) * time.Millisecond) {
 				select {
 				case <-stop:
 					return
 				default:
 				}
-				s.Lock()
-				token := s.latest
-				if rand.IntN(25) == 0 { // a client that did not hear of the rotation
-					token = s.before
-				}
-				s.Unlock()
-				in, call := presented{grantOf(token), genOf(token)}, record.now()
-				a, err := h.refresh(client, token)
-				switch {
-				case dialing(err):
-				case err == nil && a.status == 200:
-					record.add(i, in, outcome{rotated, genOf(a.Refresh)}, call)
-					s.Lock()
-					if genOf(a.Refresh) > genOf(s.latest) {
-						s.latest, s.before = a.Refresh, s.latest
+				// All nodes get the same token at once; now and then one gets that
+				// of a client that did not hear of the last rotation.
+				got := make([]string, len(clients))
+				kinds := make([]int, len(clients))
+				late := rand.IntN(10 * len(clients))
+				together(len(clients), func(i int) {
+					token := latest
+					if i == late {
+						token = before
 					}
-					s.Unlock()
-				case err == nil && a.Error == "invalid_grant":
-					record.add(i, in, outcome{kind: refused}, call)
-				default:
-					record.add(i, in, outcome{kind: unknown}, call)
-					s.Lock()
-					s.unknown++
-					s.Unlock()
-					for { // not an operation: few unknown outcomes keep the check short
-						if status, _ := n.get("/readyz"); status == 200 {
-							break
-						}
-						select {
-						case <-stop:
-							return
-						case <-time.After(50 * time.Millisecond):
-						}
+					got[i], kinds[i] = h.rotate(clients[i], record, g*len(clients)+i, token)
+				})
+				away := false
+				for i, kind := range kinds {
+					switch {
+					case kind == rotated && genOf(got[i]) > genOf(latest):
+						latest, before = got[i], latest
+					case kind == refused:
+						ended = true
+					case kind == unknown:
+						away = true
+						unknowns[g]++
 					}
 				}
-				time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond)
+				for away { // not an operation: few unknown outcomes keep the check short
+					select {
+					case <-stop:
+						return
+					case <-time.After(50 * time.Millisecond):
+					}
+					status, _ := h.nodes[g%len(h.nodes)].get("/readyz")
+					away = status != 200
+				}
 			}
 		})
 	}
-	time.Sleep(500*time.Millisecond + time.Duration(rand.IntN(500))*time.Millisecond)
+	time.Sleep(time.Second + time.Duration(rand.IntN(500))*time.Millisecond)
 	if err := h.server.Kill(); err != nil {
 		h.t.Error(err)
 	}
@@ -249,14 +243,28 @@ func (h *house) rotateThroughAKill(browser *http.Client, record *recorder) int {
 	for _, n := range h.nodes {
 		n.ready()
 	}
-	time.Sleep(700 * time.Millisecond)
+	time.Sleep(time.Second)
 	close(stop)
 	all.Wait()
-	most := 0
-	for _, s := range tokens {
-		most = max(most, s.unknown)
+	return slices.Max(unknowns)
+}
+
+// rotate is one operation of the history.
+func (h *house) rotate(client *http.Client, record *recorder, id int, token string) (successor string, kind int) {
+	in, call := presented{grantOf(token), genOf(token)}, record.now()
+	a, err := h.refresh(client, token)
+	switch {
+	case dialing(err):
+		return "", -1
+	case err == nil && a.status == 200:
+		record.add(id, in, outcome{rotated, genOf(a.Refresh)}, call)
+		return a.Refresh, rotated
+	case err == nil && a.Error == "invalid_grant":
+		record.add(id, in, outcome{kind: refused}, call)
+		return "", refused
 	}
-	return most
+	record.add(id, in, outcome{kind: unknown}, call)
+	return "", unknown
 }
 
 // TestC13HistoryModel holds the model to histories whose verdict is known.

@@ -77,11 +77,14 @@ func (db *DB) IssueForClient(ctx context.Context, candidate iam.Grant, clientEpo
 	var id iam.GrantID
 	write := db.writer.redo
 	if w, ok := db.writer.(*pgWriter); ok {
-		id, known, err := w.issue(ctx, issueArgs(candidate.ClientID, clientEpoch, event, fromNow(0)))
+		deadline := time.Now().Add(pgPatience)
+		id, known, err := w.issue(ctx, deadline, issueArgs(candidate.ClientID, clientEpoch, event, fromNow(0)))
 		if err == nil {
 			return id, nil
 		}
-		write = func(ctx context.Context, event *iam.Event, run closure) error { return w.after(ctx, known, event, run) }
+		write = func(ctx context.Context, event *iam.Event, run closure) error {
+			return w.after(ctx, deadline, known, event, run)
+		}
 	}
 	err := write(ctx, &event, func(ctx context.Context, tx *txn) error {
 		if tx.before != "" {

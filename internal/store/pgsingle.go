@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -15,9 +16,15 @@ import (
 // decides by the row that it locks; everything else that it reads must be
 // allowed to have changed a moment later. known is false when nobody knows
 // whether it was done.
-func (w *pgWriter) single(ctx context.Context, query string, args []any, scan func(*row) error) (known bool, err error) {
+func (w *pgWriter) single(ctx context.Context, deadline time.Time, query string, args []any, scan func(*row) error) (known bool, err error) {
+	if ctx.Value(fenceKey{}) != nil {
+		return true, sql.ErrNoRows // who writes under a lease checks it in a transaction
+	}
 	text, args := w.write(query, args)
-	deadline := time.Now().Add(pgPatience)
+	deadline = deadline.Add(-pgRecall)
+	if err := w.calm(ctx, deadline); err != nil {
+		return true, err
+	}
 	conn, err := acquire(ctx, w.pool, deadline)
 	if err != nil {
 		return false, err
@@ -29,21 +36,30 @@ func (w *pgWriter) single(ctx context.Context, query string, args []any, scan fu
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	defer cancel()
 	err = scan(&row{conn.QueryRowContext(ctx, text, args...).Scan})
-	if err != nil {
-		return refusal(err), err
+	if err == nil {
+		err = onPg(conn, func(c *pgconn.PgConn) error {
+			if c.CustomData()[warned] != nil {
+				return unknown(fmt.Errorf("the database says: %v", c.CustomData()[warned]))
+			}
+			return nil
+		})
 	}
-	return true, onPg(conn, func(c *pgconn.PgConn) error {
-		if c.CustomData()[warned] != nil {
-			return unknown(fmt.Errorf("the database says: %v", c.CustomData()[warned]))
-		}
-		return nil
-	})
+	known = err == nil || refusal(err)
+	if !known {
+		w.unknown.Add(1)
+	}
+	return known, err
 }
+
+// pgRecall is what a single statement leaves of pgPatience for the closure that
+// comes after it. Both together must be far below the grace of a refresh token:
+// who finds its own rotation later than that takes it for another's (C13).
+const pgRecall = 2 * time.Second
 
 // after runs the whole closure when a single statement did not decide. What that
 // may have done is recalled first.
-func (w *pgWriter) after(ctx context.Context, known bool, event *iam.Event, run closure) error {
-	return w.perform(ctx, event, !known, run)
+func (w *pgWriter) after(ctx context.Context, deadline time.Time, known bool, event *iam.Event, run closure) error {
+	return w.performBy(ctx, deadline, event, !known, run)
 }
 
 // turnOnPostgres is turnStatement, with the slide of the session and the event.
@@ -56,9 +72,9 @@ const turnOnPostgres = `WITH turned AS (` + turnStatement + `),
 // turn tries the rotation that nearly every refresh is. sql.ErrNoRows: it was not
 // one; any other error: it was not done, or nobody knows. Then the whole closure
 // decides.
-func (w *pgWriter) turn(ctx context.Context, t iam.Turn) (grant iam.Grant, known bool, err error) {
+func (w *pgWriter) turn(ctx context.Context, deadline time.Time, t iam.Turn) (grant iam.Grant, known bool, err error) {
 	e := t.Event
-	known, err = w.single(ctx, turnOnPostgres, []any{fromNow(0), t.NextMacKey, fromNow(iam.GrantIdle), t.Grant, t.Gen, t.Client, false, t.UserEpoch, t.ClientEpoch, t.MacKey,
+	known, err = w.single(ctx, deadline, turnOnPostgres, []any{fromNow(0), t.NextMacKey, fromNow(iam.GrantIdle), t.Grant, t.Gen, t.Client, false, t.UserEpoch, t.ClientEpoch, t.MacKey,
 		fromNow(iam.SessionIdle), e.ID, iam.EventRefreshed, e.Actor, e.UserID, e.ClientID, e.TokenID, e.Subject, text(e.Detail)}, func(r *row) (err error) {
 		grant, err = scanGrant(r)
 		return err
@@ -68,7 +84,7 @@ func (w *pgWriter) turn(ctx context.Context, t iam.Turn) (grant iam.Grant, known
 
 // issue tries issueStatement alone, which does when the client has its standing
 // grant.
-func (w *pgWriter) issue(ctx context.Context, args []any) (id iam.GrantID, known bool, err error) {
-	known, err = w.single(ctx, issueStatement, args, func(r *row) error { return r.Scan(&id) })
+func (w *pgWriter) issue(ctx context.Context, deadline time.Time, args []any) (id iam.GrantID, known bool, err error) {
+	known, err = w.single(ctx, deadline, issueStatement, args, func(r *row) error { return r.Scan(&id) })
 	return id, known, err
 }

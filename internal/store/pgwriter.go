@@ -41,53 +41,54 @@ type pgWriter struct {
 const pgRaces = 40
 
 // do runs a closure in a transaction of its own.
-func (w *pgWriter) do(ctx context.Context, run closure) error { return w.perform(ctx, nil, false, run) }
+func (w *pgWriter) do(ctx context.Context, run closure) error { return w.perform(ctx, nil, run) }
 
 // redo runs a closure once more when nobody knows how its COMMIT ended.
 func (w *pgWriter) redo(ctx context.Context, event *iam.Event, run closure) error {
 	if event.ID == "" {
 		event.ID = iam.NewEventID()
 	}
-	return w.perform(ctx, event, false, run)
+	return w.perform(ctx, event, run)
 }
 
 func (w *pgWriter) failing() bool { return w.broken.Load() }
 
-func (w *pgWriter) perform(ctx context.Context, event *iam.Event, again bool, run closure) error {
+func (w *pgWriter) perform(ctx context.Context, event *iam.Event, run closure) error {
+	return w.performBy(ctx, time.Now().Add(pgPatience), event, false, run)
+}
+
+// performBy runs a closure until a deadline; again, when it may have run before.
+func (w *pgWriter) performBy(ctx context.Context, deadline time.Time, event *iam.Event, again bool, run closure) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	run = fenced(ctx, run)
-	deadline := time.Now().Add(pgPatience)
 	var races, reconnects int
 	retried := false
 	for {
-		before := w.unknown.Load()
-		err := w.attempt(ctx, deadline, func(ctx context.Context, tx *txn) (err error) {
-			if tx.restart, err = w.history.since(tx.line); err != nil {
-				return err
-			}
-			if before != w.settled.Load() {
-				if err := w.settle(ctx, tx); err != nil {
+		err := w.calm(ctx, deadline)
+		if err != nil && again {
+			err = unknown(err)
+		}
+		if err == nil {
+			err = w.attempt(ctx, deadline, func(ctx context.Context, tx *txn) (err error) {
+				if tx.restart, err = w.history.since(tx.line); err != nil {
 					return err
 				}
-			}
-			if again {
-				if err := w.recall(ctx, tx, event); err != nil {
-					return err
+				if again {
+					if err := w.recall(ctx, tx, event); err != nil {
+						return err
+					}
 				}
-			}
-			return tx.call(ctx, run)
-		})
+				return tx.call(ctx, run)
+			})
+		}
 		if errors.Is(err, errNewHistory) {
 			if err = w.learn(ctx, deadline); err == nil {
 				continue
 			}
 		}
-		switch {
-		case err == nil:
-			w.settled.Store(before)
-		case errors.Is(err, errUnknown):
+		if errors.Is(err, errUnknown) {
 			w.unknown.Add(1)
 		}
 		switch {
@@ -198,15 +199,35 @@ func (w *pgWriter) clock() time.Time {
 	return r.said.Add(time.Since(r.when))
 }
 
-// settle writes something. A COMMIT that was interrupted while it waited for
-// the standbys is seen by everybody on this server and by nobody on them. A
-// later transaction, which perhaps only reads what that one did and answers for
-// it, waits in its place: only a transaction that wrote does. One of many rows,
-// so that those who settle at once seldom meet.
-func (w *pgWriter) settle(ctx context.Context, tx *txn) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
-		fmt.Sprint("settled.", rand.N(64)), fmt.Sprint(micros(tx.now())))
-	return err
+// calm waits, after a COMMIT of which nobody knows how it ended, until the
+// standbys have what it did, and refuses while they have not. A COMMIT that was
+// interrupted in its wait for them is seen by everybody on this server: whoever
+// only reads what it did and answers for it would answer for what a failover
+// forgets. And a rotation that cannot be answered must not be made: its client
+// comes back later than the grace. To write a row and wait for that is enough;
+// it is one of many, so that those who wait seldom meet.
+func (w *pgWriter) calm(ctx context.Context, deadline time.Time) error {
+	unknown := w.unknown.Load()
+	if unknown == w.settled.Load() {
+		return nil
+	}
+	for try := 1; ; try++ {
+		err := w.attempt(ctx, deadline, func(ctx context.Context, tx *txn) error {
+			_, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+				fmt.Sprint("settled.", rand.N(64)), fmt.Sprint(micros(tx.now())))
+			return err
+		})
+		switch {
+		case err == nil:
+			w.settled.Store(unknown)
+			return nil
+		case !errors.Is(err, errUnknown):
+			return err
+		case ctx.Err() != nil || time.Now().After(deadline):
+			return fmt.Errorf("%w: it does not confirm changes: do its standbys run? %w", iam.ErrUnavailable, context.DeadlineExceeded)
+		}
+		pause(ctx, min(5+try, 8))
+	}
 }
 
 // recall finds out whether an earlier run was committed.

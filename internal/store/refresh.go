@@ -32,11 +32,14 @@ func (db *DB) TurnRefresh(ctx context.Context, t iam.Turn) (iam.Grant, iam.TurnO
 		if t.Event.ID == "" {
 			t.Event.ID = iam.NewEventID()
 		}
-		grant, known, err := w.turn(ctx, t)
+		deadline := time.Now().Add(pgPatience)
+		grant, known, err := w.turn(ctx, deadline, t)
 		if err == nil {
 			return grant, iam.Rotated, nil
 		}
-		write = func(ctx context.Context, event *iam.Event, run closure) error { return w.after(ctx, known, event, run) }
+		write = func(ctx context.Context, event *iam.Event, run closure) error {
+			return w.after(ctx, deadline, known, event, run)
+		}
 	}
 	err := write(ctx, &t.Event, func(ctx context.Context, tx *txn) (err error) {
 		now := tx.now()

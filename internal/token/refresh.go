@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/iam"
 	"github.com/gatehouse-auth/gatehouse/internal/oauth"
@@ -92,6 +93,11 @@ func (s *Service) Refresh(ctx context.Context, client iam.Client, r oauth.TokenR
 	return oauth.TokenResponse{}, fmt.Errorf("refresh: %w", iam.ErrConflict)
 }
 
+// soon is how long the first try of a change may have taken for a second one. A
+// store that took longer has tried for itself, and whoever waits for us must
+// have the time to come back within the grace.
+const soon = time.Second
+
 // turn computes what the new access token carries from today's roles and then
 // rotates under the condition that nothing moved meanwhile.
 func (s *Service) turn(ctx context.Context, proven iam.Client, presented refreshToken, r oauth.TokenRequest) (access, iam.TurnOutcome, error) {
@@ -107,8 +113,9 @@ func (s *Service) turn(ctx context.Context, proven iam.Client, presented refresh
 		Grant: presented.grant, Client: proven.ID, Gen: presented.gen, MacKey: presented.key, Grace: s.grace, NextMacKey: next,
 		UserEpoch: a.user.Epoch, ClientEpoch: a.client.Epoch, Event: a.frequent(iam.EventRefreshed, s.now()),
 	}
+	asked := time.Now()
 	grant, outcome, err := s.grants.TurnRefresh(ctx, turn)
-	if err != nil && ctx.Err() == nil && s.grace > 0 {
+	if err != nil && ctx.Err() == nil && s.grace > 0 && time.Since(asked) < soon {
 		// The commit may have happened: inside the grace the same question has
 		// the same answer (C13).
 		grant, outcome, err = s.grants.TurnRefresh(ctx, turn)
