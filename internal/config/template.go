@@ -110,6 +110,9 @@ proxy: { addresses: [{{join .Proxy}}] }
 # Connections that may be open at once.
 # limits: { connections: 4096, connections_per_address: 256 }
 
+# Figures for Prometheus, on an address of their own: GET /metrics.
+# metrics: { listen: localhost:9464 }
+
 # A file with passwords that nobody may choose, one in each line, beside those
 # that are built in. Restart after it has changed.
 # passwords: { blocklist: ./blocked-passwords.txt }

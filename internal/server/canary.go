@@ -146,6 +146,12 @@ func (c *canary) open(issuer string) (*follow.Follower, <-chan struct{}, error) 
 	return c.follower, c.changed, nil
 }
 
+func (p *Parts) endCanary() {
+	if err := p.canary.close(); err != nil {
+		p.logger.Error("canary not ended", "cause", err)
+	}
+}
+
 func (c *canary) close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

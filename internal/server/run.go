@@ -49,6 +49,7 @@ func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var background sync.WaitGroup
+	defer p.endCanary() // one that a duty opened in the last moment
 	defer background.Wait()
 	defer cancel()
 	background.Go(func() { p.watch(ctx) })
@@ -57,10 +58,8 @@ func (p *Parts) Run(ctx context.Context, listeners ...net.Listener) error {
 	}
 	background.Go(func() { p.Feed.Run(ctx) })
 	background.Go(func() {
-		<-ctx.Done()
-		if err := p.canary.close(); err != nil {
-			p.logger.Error("canary not ended", "cause", err)
-		}
+		<-ctx.Done() // it reads from this server, which waits for its connections
+		p.endCanary()
 	})
 	return Serve(ctx, p.Handler, p.logger, listeners...)
 }

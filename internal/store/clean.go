@@ -19,11 +19,11 @@ const (
 	// cleanPause lets waiting writes go first between two batches.
 	cleanPause = 10 * time.Millisecond
 	// cleanShare is how many times as long as a batch took the next one waits: a
-	// clean-up gets a tenth of the time at most, and less the busier the store is.
-	cleanShare = 9
+	// clean-up gets a fifth of the time at most, and less the busier the store is.
+	cleanShare = 4
 	// cleanSlow is how long a batch may take before the next is made smaller.
-	cleanSlow  = 10 * time.Millisecond
-	cleanLeast = 25 // rows of a batch, however slow it is
+	cleanSlow  = 50 * time.Millisecond
+	cleanLeast = 100 // rows of a batch, however slow it is
 )
 
 // obsolete is one kind of rows that nobody can need any more, in the order of

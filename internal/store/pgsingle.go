@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 // allowed to have changed a moment later. known is false when nobody knows
 // whether it was done.
 func (w *pgWriter) single(ctx context.Context, deadline time.Time, query string, args []any, scan func(*row) error) (known bool, err error) {
+	if ctx.Value(fenceKey{}) != nil {
+		return true, sql.ErrNoRows // who writes under a lease checks it in a transaction
+	}
 	text, args := w.write(query, args)
 	deadline = deadline.Add(-pgRecall)
 	if err := w.calm(ctx, deadline); err != nil {

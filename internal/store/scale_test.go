@@ -130,7 +130,7 @@ func TestCleanUpGivesWay(t *testing.T) {
 	during := turning(t, db, u, cleaned)
 	t.Logf("without: p50 %v, p99 %v of %d rotations", percentile(before, 50), percentile(before, 99), len(before))
 	t.Logf("during:  p50 %v, p99 %v of %d rotations, while %d rows went in %v", percentile(during, 50), percentile(during, 99), len(during), gone, took.Round(time.Millisecond))
-	if gone != int64(rows/4*4) {
+	if gone < int64(rows/4*4) { // what the rotations themselves left may be among them
 		t.Errorf("%d rows went, want %d", gone, rows/4*4)
 	}
 	if a, b := percentile(during, 99), percentile(before, 99); a > 10*b && a > 500*time.Millisecond {

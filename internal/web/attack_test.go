@@ -859,6 +859,7 @@ func TestC31ConsentIsForOneAPI(t *testing.T) {
 func TestOIDC1TroubleOnOurSide(t *testing.T) {
 	h := newHouse(t)
 	b := h.signedIn()
+	h.must(h.parts.Keys.Confirm(t.Context()))
 	h.must(h.parts.Store.Close())
 	p := b.authorize("prompt", "none")
 	if code := p.sentError(t, h); p.StatusCode != http.StatusSeeOther || code != "server_error" || p.sent(t).Query().Get("state") != "s1" {
@@ -870,6 +871,16 @@ func TestOIDC1TroubleOnOurSide(t *testing.T) {
 	}
 	if log := h.log.String(); strings.Count(log, "database is closed") < 2 {
 		t.Error("the log does not have the cause")
+	}
+	// A second later the keys are not known to be those of today: no answer is
+	// sealed with them, and whoever asks may ask again.
+	h.clock.Advance(2 * time.Second)
+	p = b.authorize("prompt", "none")
+	if code := p.sentError(t, h); code != "temporarily_unavailable" {
+		t.Errorf("got %d %s", p.StatusCode, p.sent(t))
+	}
+	if p = b.authorize(); p.StatusCode != 503 || !strings.Contains(p.body, p.Header.Get("X-Request-Id")) {
+		t.Errorf("got %d %s", p.StatusCode, p.body)
 	}
 }
 
