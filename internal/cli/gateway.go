@@ -159,7 +159,7 @@ func (f gatewayFlags) explain(err error) error {
 	switch {
 	case errors.Is(err, gateway.ErrNothingToDo):
 		return usagef("%s. Give --to http://HOST:PORT, or --forward-auth with the kind of your proxy", err)
-	case errors.As(err, &faults):
+	case errors.As(err, &faults), errors.Is(err, visit.ErrDatabase):
 		return err
 	}
 	return &usage{err.Error()}

@@ -18,9 +18,9 @@ import (
 
 // Of the connections to PostgreSQL.
 const (
-	pgConnections = 16
-	pgConnect     = 2 * time.Second
-	pgPatience    = 5 * time.Second
+	pgConnections = 8
+	pgConnect     = 4 * time.Second
+	pgPatience    = 6 * time.Second
 	pgMakings     = 10 // of the tables, while other gateways make them too
 )
 
@@ -92,7 +92,7 @@ func makeTables(ctx context.Context, db *sql.DB) (err error) {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	return fmt.Errorf("make the tables: %w", err)
+	return fmt.Errorf("%w: make the tables: %w", ErrDatabase, err)
 }
 
 // pgConfig reads the URL of a database. No error shows it: a password may be a

@@ -74,6 +74,9 @@ var ErrInUse = errors.New("another gateway uses this data folder; each needs its
 // ErrKeyFile says that several gateways have no key in common.
 var ErrKeyFile = errors.New("gateways that share a database need the same key: give each a copy of one key file")
 
+// ErrDatabase says that the database does not do what it is asked for now.
+var ErrDatabase = errors.New("the database cannot be used")
+
 // Open makes the folder, the key and the tables when they are not there.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	s, err := open(ctx, c)
