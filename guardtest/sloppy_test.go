@@ -63,7 +63,7 @@ func TestAttackFindsTheFlawAndNoOther(t *testing.T) {
 		{"the secret of the client that the token names", "T18", ""},
 		{"kid is a file", "T20", ""},
 		{"kid is a query", "T21", ""},
-		{"an unknown kid finds no key", "T20 T21 T22", ""},
+		{"an unknown kid finds no key", "T18 T20 T21 T22", ""},
 		{"the key of the header", "T25", ""},
 		{"the certificate of the header", "T26", ""},
 		{"the algorithm of the token is not looked at", "T07 T08", ""},

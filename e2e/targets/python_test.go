@@ -7,11 +7,11 @@ import (
 )
 
 // authlib 1.6.5 takes the algorithm none where no algorithms are named
-// (CVE-2026-28802), however the word is escaped.
+// (CVE-2026-28802), however the word is escaped (the escaped ones follow from T01).
 func TestPythonLibraries(t *testing.T) {
 	w := newWorld(t)
 	for name, tc := range map[string]struct{ venv, rows string }{
-		"authlib 1.6.5": {"python/venv", "T01 T02"},
+		"authlib 1.6.5": {"python/venv", "T01"},
 		"authlib fixed": {"python/venv-fixed", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

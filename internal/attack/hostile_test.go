@@ -137,7 +137,7 @@ func TestHostileTargets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url, token := hostile(t, others)
-			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 			defer cancel()
 			began := time.Now()
 			report, err := attack.Run(ctx, attack.Config{
