@@ -49,7 +49,7 @@ type watcher struct {
 	beats    int
 	pending  bool              // the terminal's last line is the counter
 	snapshot map[feed.Kind]int // of the parts so far
-	whole    bool
+	whole    bool              // all that is revoked was known once
 	fault    error
 }
 
@@ -219,7 +219,7 @@ func (v *watcher) part(o feed.Outcome) {
 			all = append(all, fmt.Sprintf("%s %d", named(k), n))
 		}
 	}
-	v.snapshot, v.whole = nil, true
+	v.snapshot = nil
 	text := "nothing is revoked"
 	if len(all) > 0 {
 		text = counted(l.Count, "revocation") + ": " + strings.Join(all, ", ")
@@ -241,6 +241,7 @@ func (v *watcher) entry(e feed.Entry) {
 // beat counts: a line that changes on a terminal, one in ten elsewhere.
 func (v *watcher) beat() {
 	v.beats++
+	v.whole = true // a snapshot may have been signed a while ago
 	age, _ := v.follower.Age()
 	ms := age.Milliseconds()
 	text := fmt.Sprintf("%s, what is known is %.1f s old, %s", counted(v.beats, "heartbeat"), age.Seconds(), counted(v.follower.Set().Len(), "revocation"))
