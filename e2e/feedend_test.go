@@ -18,7 +18,6 @@ import (
 func TestC19ServeEndsWithReaders(t *testing.T) {
 	const readers = 50
 	i := newInstallation(t)
-	i.run("init", "--config", i.config, "--admin", "root")
 	var log bytes.Buffer
 	cmd := exec.Command(binary, "serve", "--config", i.config)
 	cmd.Stderr = &log
