@@ -356,7 +356,7 @@ func TestC19_Limits(t *testing.T) {
 	}
 }
 
-// T40: who has many addresses of a few networks cannot keep others out: its
+// C19: who has many addresses of a few networks cannot keep others out: its
 // newest readers go, down to a share that is like everybody's, and nobody who is
 // let in that way is sent away for the one who lost the place.
 func TestC19_NobodyTakesAllPlaces(t *testing.T) {
