@@ -43,6 +43,9 @@ func feeds() error {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w\n%s", err, out)
 	}
+	if err := million(binary, dir); err != nil {
+		return err
+	}
 	d, stop, err := start(binary)
 	if err != nil {
 		return err

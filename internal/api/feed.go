@@ -65,7 +65,10 @@ func (h handler) revocations(w http.ResponseWriter, r *http.Request) error {
 	if errors.Is(err, broadcast.ErrFull) {
 		respond.RetryAfter(w, feedFull+rand.N(2*feedFull))
 		header.Set("Connection", "close") // who found no room shall not keep a connection either
-		return oauth.Refuse(oauth.CodeTemporarilyUnavailable, "There are too many readers of the revocation feed. Try again later, or read it from another node.").Because(err)
+		return respond.Expected(oauth.Refuse(oauth.CodeTemporarilyUnavailable, "There are too many readers of the revocation feed. Try again later, or read it from another node.").Because(err))
+	}
+	if errors.Is(err, broadcast.ErrClosed) { // this node begins or ends
+		return respond.Expected(oauth.Refuse(oauth.CodeTemporarilyUnavailable, "The revocation feed does not run here now. Try again in a moment.").Because(err))
 	}
 	if err != nil {
 		return oauth.Refuse(oauth.CodeTemporarilyUnavailable, "The revocation feed cannot be read now. Try again in a moment.").Because(err)

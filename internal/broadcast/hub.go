@@ -1,6 +1,7 @@
 package broadcast
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -79,7 +80,12 @@ type Hub struct {
 	open    bool
 	ended   bool
 	readers map[netip.Addr]int
-	total   int
+	// networks have their readers, the newest last.
+	networks map[netip.Prefix][]*Reader
+	total    int
+
+	looked  time.Time // when the database was last read, by the monotonic clock
+	greeted frame     // a heartbeat for those who came since then; nil: nobody has
 
 	cutting sync.Mutex // one goroutine signs a snapshot
 	cut     snapshot
@@ -105,7 +111,7 @@ func New(c Config) (*Hub, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Hub{config: c, log: messages{kept: c.Kept}, started: time.Now(), changed: make(chan struct{}), readers: map[netip.Addr]int{}}, nil
+	return &Hub{config: c, log: messages{kept: c.Kept}, started: time.Now(), changed: make(chan struct{}), readers: map[netip.Addr]int{}, networks: map[netip.Prefix][]*Reader{}}, nil
 }
 
 // Run follows the database until ctx ends; then every reader is sent away.
@@ -164,12 +170,12 @@ func (h *Hub) poll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pollLimit)
 	defer cancel()
 	for {
-		at := h.config.Now()
+		at, looked := h.config.Now(), time.Now()
 		rows, settled, err := h.tail.Next(ctx)
 		if err != nil {
 			return fmt.Errorf("read revocations: %w", err)
 		}
-		if err := h.publish(at, rows, settled); err != nil || len(rows) == 0 {
+		if err := h.publish(at, looked, rows, settled); err != nil || len(rows) == 0 {
 			return err
 		}
 	}
@@ -204,7 +210,7 @@ func (h *Hub) begin(ctx context.Context, key jose.Signer) error {
 func (h *Hub) restart(at time.Time) {
 	h.stream, h.n, h.at, h.resumes = strings.ToLower(rand.Text()[:16]), 0, at, map[int64]frame{}
 	h.log.clear()
-	h.open = true
+	h.open, h.greeted = true, nil
 	h.wake()
 }
 
@@ -234,13 +240,14 @@ func until(since time.Duration, r iam.Revocation) uint32 {
 
 // publish signs what is new, in as many deltas as it takes. A signature that
 // fails loses nothing: a new stream begins with a snapshot.
-func (h *Hub) publish(at time.Time, rows []iam.Revocation, settled int64) error {
+func (h *Hub) publish(at, looked time.Time, rows []iam.Revocation, settled int64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if at.Before(h.at.Add(-stepBack)) {
 		h.restart(at)
 	}
 	h.tick(at)
+	h.looked, h.greeted = looked, nil
 	added := h.entries(h.salt, rows)
 	h.settled = settled
 	h.live.add(added, h.settled)
@@ -280,6 +287,27 @@ func (h *Hub) heartbeat() error {
 	return h.say(feed.Message{Type: feed.Heartbeat})
 }
 
+// greetLimit is how old the last look at the database may be for a greeting.
+const greetLimit = 5 * pollEvery
+
+// greeting is a heartbeat between two polls for readers that have just come; one
+// signature is for all who come in between. False: the database was not read for
+// a while, and nobody may believe that it was. h.mu is held.
+func (h *Hub) greeting() (frame, bool) {
+	if time.Since(h.looked) > greetLimit {
+		return nil, false
+	}
+	if h.greeted == nil {
+		h.tick(h.at)
+		f, err := h.sign(feed.Message{Type: feed.Heartbeat})
+		if err != nil {
+			return nil, false
+		}
+		h.greeted = f
+	}
+	return h.greeted, true
+}
+
 // say signs a message and hands it to the readers.
 func (h *Hub) say(m feed.Message) error {
 	f, err := h.sign(m)
@@ -298,6 +326,9 @@ func (h *Hub) wake() {
 
 // frame is a message as it goes out, shared by all readers.
 type frame []byte
+
+// beats tells whether it is a heartbeat. The data of a message has no line breaks.
+func (f frame) beats() bool { return bytes.Contains(f, []byte("\nevent: heartbeat\n")) }
 
 func (h *Hub) sign(m feed.Message) (frame, error) {
 	m.Stream, m.N, m.At, m.Seq, m.Salt = h.stream, h.n, h.at, h.settled, h.salt

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -68,8 +69,11 @@ func (r *rows) failing(err error) {
 	r.fail = err
 }
 
-// ring is the feed's key; the test changes it.
-type ring struct{ key atomic.Pointer[jose.Signer] }
+// ring is the feed's key; the test changes it. All that it had are published.
+type ring struct {
+	key       atomic.Pointer[jose.Signer]
+	published []jose.Key // of the test
+}
 
 func (r *ring) FeedSigner(context.Context) (jose.Signer, error) { return *r.key.Load(), nil }
 
@@ -80,6 +84,7 @@ func (r *ring) turn(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.key.Store(&s)
+	r.published = append(r.published, s.Key())
 }
 
 type house struct {
@@ -160,8 +165,7 @@ func (f *follower) take() error {
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		key := *f.h.ring.key.Load()
-		o, err := f.reader.Take(e, jose.NewKeySet(key.Key()), time.Now())
+		o, err := f.reader.Take(e, jose.NewKeySet(f.h.ring.published...), time.Now())
 		if err != nil && !errors.Is(err, feed.ErrClock) {
 			return err
 		}
@@ -329,7 +333,7 @@ func TestC16_AFastNodeForgetsNothing(t *testing.T) {
 // Readers beyond the limits are refused, and leave room when they go.
 func TestC19_Limits(t *testing.T) {
 	h := newHouse(t, func(c *broadcast.Config) { c.Readers, c.ReadersPerAddress = 3, 2 })
-	other, third := netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("2001:db8::1")
+	other, third := netip.MustParseAddr("198.51.100.2"), netip.MustParseAddr("2001:db8::1")
 	enter := func(a netip.Addr, want error) *broadcast.Reader {
 		t.Helper()
 		r, err := h.Enter(a, "")
@@ -342,13 +346,102 @@ func TestC19_Limits(t *testing.T) {
 	enter(address, nil)
 	enter(address, broadcast.ErrFull)
 	enter(other, nil)
-	enter(third, broadcast.ErrFull)
+	enter(other, broadcast.ErrFull) // its network would have as many as the one that loses
 	first.Close()
 	first.Close()
 	enter(third, nil)
 	enter(address, broadcast.ErrFull)
 	if n := h.Readers(); n != 3 {
 		t.Errorf("%d readers", n)
+	}
+}
+
+// C19: who has many addresses of a few networks cannot keep others out: its
+// newest readers go, down to a share that is like everybody's, and nobody who is
+// let in that way is sent away for the one who lost the place.
+func TestC19_NobodyTakesAllPlaces(t *testing.T) {
+	const places = 64
+	h := newHouse(t, func(c *broadcast.Config) { c.Readers, c.ReadersPerAddress = places, 16 }, 1)
+	var greedy []*broadcast.Reader
+	for i := range places {
+		r, err := h.Enter(netip.MustParseAddr(fmt.Sprintf("203.0.113.%d", i%16)), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		greedy = append(greedy, r)
+	}
+	honest := h.follow(t)
+	honest.until("the snapshot", func() bool { return honest.knows(1) })
+	if n := h.Readers(); n != places {
+		t.Errorf("%d readers, want %d", n, places)
+	}
+	last := greedy[places-1]
+	if _, err := last.Next(t.Context()); !errors.Is(err, broadcast.ErrOusted) {
+		t.Errorf("the newest of the greedy: %v", err)
+	}
+	last.Close() // its place is another's already
+	if n := h.Readers(); n != places {
+		t.Errorf("%d readers after the ousted left, want %d", n, places)
+	}
+	if _, err := greedy[0].Next(t.Context()); err != nil {
+		t.Errorf("the oldest of the greedy: %v", err)
+	}
+	for range 3 { // it comes back, and from its network nobody else has a chance
+		if _, err := h.Enter(netip.MustParseAddr("203.0.113.200"), ""); !errors.Is(err, broadcast.ErrFull) {
+			t.Errorf("the greedy again: %v", err)
+		}
+	}
+	// IPv6: a /48 is one.
+	for i := range places {
+		_, err := h.Enter(netip.MustParseAddr(fmt.Sprintf("2001:db8:0:%x::1", i)), "")
+		if want := i < 31; want != (err == nil) { // 63 of the greedy and 1: they meet at 32 and 31
+			t.Fatalf("reader %d of the /48: %v", i, err)
+		}
+	}
+	honest.until("a heartbeat, still", func() bool { return honest.count(feed.Heartbeat) >= 2 })
+}
+
+// A reader knows at once that the snapshot was all; not while the database
+// cannot be read.
+func TestC19_AHeartbeatFollowsTheSnapshot(t *testing.T) {
+	h := newHouse(t, nil, 1)
+	for i := range 20 { // at whatever moment between two heartbeats
+		time.Sleep(37 * time.Millisecond)
+		began := time.Now()
+		f := h.follow(t)
+		f.until("a heartbeat", func() bool { return f.count(feed.Heartbeat) >= 1 })
+		if took := time.Since(began); took > 200*time.Millisecond || f.set.Age(time.Now()) > time.Second {
+			t.Errorf("%d: current after %s", i, took)
+		}
+		h.rows.add(int64(i + 2))
+		f.until("what follows it", func() bool { return f.knows(int64(i + 2)) })
+		f.from.Close()
+	}
+	h.rows.failing(errors.New("disk on fire"))
+	time.Sleep(800 * time.Millisecond)
+	f := h.follow(t)
+	if err := f.take(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+	defer cancel()
+	if frames, err := f.from.Next(ctx); err == nil && bytes.Contains(bytes.Join(frames, nil), []byte("event: heartbeat")) {
+		t.Errorf("a heartbeat without a database: %s", frames)
+	}
+}
+
+// The snapshot that is shared may be older than a revocation: no heartbeat of the
+// time between comes first, or a verifier would believe that it knows all.
+func TestC19_OldHeartbeatsAreNotRepeated(t *testing.T) {
+	h := newHouse(t, nil, 1)
+	first := h.follow(t) // has the snapshot cut
+	first.until("two heartbeats", func() bool { return first.count(feed.Heartbeat) >= 2 })
+	h.rows.add(2)
+	first.until("the delta", func() bool { return first.knows(2) })
+	f := h.follow(t)
+	f.until("a heartbeat", func() bool { return f.count(feed.Heartbeat) >= 1 })
+	if at := slices.Index(f.heard, feed.Heartbeat); at < slices.Index(f.heard, feed.Delta) || !f.knows(2) {
+		t.Errorf("heard %v", f.heard)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/gatehouse-auth/gatehouse/internal/feed"
@@ -14,6 +15,9 @@ var (
 	ErrFull = errors.New("too many readers of the feed")
 	// ErrClosed: the feed does not run here, or not yet, or ends.
 	ErrClosed = errors.New("the feed is not running")
+	// ErrOusted: another reader got this one's place, because its network has more
+	// of them than any other.
+	ErrOusted = errors.New("the reader's network has most of the places, and another needs one")
 	// ErrSlow: the reader fell behind and was cut.
 	ErrSlow = errors.New("the reader of the feed fell behind")
 )
@@ -23,9 +27,11 @@ type Reader struct {
 	hub     *Hub
 	address netip.Addr
 	first   []frame // a snapshot to begin with
+	greet   bool    // whether a heartbeat of its own is due
 	stream  string
 	next    int64
 	closed  bool
+	ousted  chan struct{} // closed: another has its place
 }
 
 // resumeLimit is how many entries a reader that resumes may have missed and
@@ -35,10 +41,10 @@ const resumeLimit = 400
 // Enter lets a reader in. lastEventID is what it sent: a number after which to
 // go on; anything else, and nothing, begins with a snapshot. Close it.
 func (h *Hub) Enter(address netip.Addr, lastEventID string) (*Reader, error) {
-	if err := h.admit(address); err != nil {
+	r := &Reader{hub: h, address: address, greet: true, ousted: make(chan struct{})}
+	if err := h.admit(r); err != nil {
 		return nil, err
 	}
-	r := &Reader{hub: h, address: address}
 	position, err := strconv.ParseInt(lastEventID, 10, 64)
 	if err != nil || len(lastEventID) > 16 || position <= 0 || !r.resume(position) {
 		if err := r.snapshot(); err != nil {
@@ -49,25 +55,52 @@ func (h *Hub) Enter(address netip.Addr, lastEventID string) (*Reader, error) {
 	return r, nil
 }
 
-func (h *Hub) admit(address netip.Addr) error {
+func (h *Hub) admit(r *Reader) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.open {
 		return ErrClosed
 	}
-	if h.total >= h.config.Readers || h.readers[address] >= h.config.ReadersPerAddress {
+	if h.readers[r.address] >= h.config.ReadersPerAddress || h.total >= h.config.Readers && !h.oust(network(r.address)) {
 		return ErrFull
 	}
 	h.total++
-	h.readers[address]++
+	h.readers[r.address]++
+	h.networks[network(r.address)] = append(h.networks[network(r.address)], r)
 	return nil
 }
 
-// Close makes room for another reader.
-func (r *Reader) Close() {
-	h := r.hub
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// network is what one party can be expected to have: an IPv4 /24, an IPv6 /48.
+func network(a netip.Addr) netip.Prefix {
+	bits := 48
+	if a.Is4() {
+		bits = 24
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
+
+// oust makes room for a reader of a network: the network with the most readers
+// loses its newest, unless the newcomer's would then have as many. A few
+// addresses cannot take all places, and nobody is sent away in turns.
+func (h *Hub) oust(newcomer netip.Prefix) bool {
+	var largest []*Reader
+	for _, readers := range h.networks {
+		if len(readers) > len(largest) {
+			largest = readers
+		}
+	}
+	if len(largest) < len(h.networks[newcomer])+2 {
+		return false
+	}
+	newest := largest[len(largest)-1]
+	close(newest.ousted)
+	h.remove(newest)
+	return true
+}
+
+// remove takes a reader out of the counts, once.
+func (h *Hub) remove(r *Reader) {
 	if r.closed {
 		return
 	}
@@ -76,6 +109,18 @@ func (r *Reader) Close() {
 	if h.readers[r.address]--; h.readers[r.address] == 0 {
 		delete(h.readers, r.address)
 	}
+	of := network(r.address)
+	h.networks[of] = slices.DeleteFunc(h.networks[of], func(other *Reader) bool { return other == r })
+	if len(h.networks[of]) == 0 {
+		delete(h.networks, of)
+	}
+}
+
+// Close makes room for another reader.
+func (r *Reader) Close() {
+	r.hub.mu.Lock()
+	defer r.hub.mu.Unlock()
+	r.hub.remove(r)
 }
 
 // Readers counts who is connected.
@@ -162,21 +207,28 @@ func (r *Reader) snapshot() error {
 
 // Next waits for what comes next: some messages, to be written in their order
 // and not to be changed. ErrClosed when the feed ends, ErrSlow when messages
-// that this reader did not take are gone.
+// that this reader did not take are gone, ErrOusted when another needs its place.
 func (r *Reader) Next(ctx context.Context) ([][]byte, error) {
-	if r.first != nil {
-		first := r.first
-		r.first = nil
-		return raw(first), nil
-	}
 	h := r.hub
 	for {
+		select {
+		case <-r.ousted: // also who is never without a message
+			return nil, ErrOusted
+		default:
+		}
+		if r.first != nil {
+			first := r.first
+			r.first = nil
+			return raw(first), nil
+		}
 		h.mu.Lock()
 		ended, stream, changed := h.ended, h.stream, h.changed
 		var list []frame
 		kept := true
 		if stream == r.stream {
 			list, kept = h.log.from(r.next)
+			r.next += int64(len(list))
+			list = r.greeted(list)
 		}
 		h.mu.Unlock()
 		switch {
@@ -190,15 +242,37 @@ func (r *Reader) Next(ctx context.Context) ([][]byte, error) {
 		case !kept:
 			return nil, ErrSlow
 		case len(list) > 0:
-			r.next += int64(len(list))
 			return raw(list), nil
 		}
 		select {
 		case <-changed:
+		case <-r.ousted:
+			return nil, ErrOusted
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// greeted are the messages that follow a snapshot that was perhaps signed a while
+// ago: without the heartbeats of that while, which are past and would let the
+// reader believe too early that this was all, and with one of now, so that it
+// knows at once when it was. h.mu is held.
+func (r *Reader) greeted(list []frame) []frame {
+	if !r.greet {
+		return list
+	}
+	r.greet = false
+	var rest []frame
+	for _, f := range list {
+		if !f.beats() {
+			rest = append(rest, f)
+		}
+	}
+	if f, ok := r.hub.greeting(); ok {
+		rest = append(rest, f)
+	}
+	return rest
 }
 
 func raw(frames []frame) [][]byte {

@@ -145,9 +145,10 @@ Begin with:  gatehouse dev`,
 		c.GroupID = "admin"
 		root.AddCommand(c)
 	}
-	token := a.tokenCommand()
-	token.GroupID = "test"
-	root.AddCommand(token)
+	for _, c := range []*cobra.Command{a.tokenCommand(), a.feedCommand()} {
+		c.GroupID = "test"
+		root.AddCommand(c)
+	}
 	root.AddCommand(exitCodesTopic(), environmentTopic())
 	return root
 }

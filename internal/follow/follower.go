@@ -37,8 +37,11 @@ type Config struct {
 	// KeysVoid is called when the issuer took keys back: those that it published
 	// before must not verify any more. It must not wait long.
 	KeysVoid func()
-	Now      func() time.Time
-	Logger   *slog.Logger
+	// Heard is called for each message that was taken, in their order. It must not
+	// wait long: nothing else is read meanwhile.
+	Heard  func(feed.Outcome)
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // File keeps bytes that are believed when they are read back.
@@ -67,6 +70,7 @@ type Follower struct {
 	file    File
 	changed func()
 	void    func()
+	heardOf func(feed.Outcome)
 	now     func() time.Time
 	logger  *slog.Logger
 	asker   *asker
@@ -108,13 +112,16 @@ func New(c Config) (*Follower, error) {
 	if c.Issuer == "" {
 		return nil, errors.New("follow: Issuer is required")
 	}
-	f := &Follower{issuer: c.Issuer, client: streaming(c.HTTPClient), file: c.File, changed: c.Changed, void: c.KeysVoid, now: c.Now, logger: c.Logger,
+	f := &Follower{issuer: c.Issuer, client: streaming(c.HTTPClient), file: c.File, changed: c.Changed, void: c.KeysVoid, heardOf: c.Heard, now: c.Now, logger: c.Logger,
 		found: time.Now(), moved: make(chan struct{}, 1), dead: map[uint64]bool{}, settled: make(chan struct{}), whole: make(chan struct{})}
 	if f.changed == nil {
 		f.changed = func() {}
 	}
 	if f.void == nil {
 		f.void = func() {}
+	}
+	if f.heardOf == nil {
+		f.heardOf = func(feed.Outcome) {}
 	}
 	if f.now == nil {
 		f.now = time.Now
@@ -336,6 +343,13 @@ func (f *Follower) wait(ctx context.Context, event <-chan struct{}, until time.T
 		return ErrNoSnapshot
 	}
 	return fmt.Errorf("%w: %w", ErrNoSnapshot, cause)
+}
+
+// Cause is why the last connection ended; nil: none has, or all is well again.
+func (f *Follower) Cause() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cause
 }
 
 // CanAsk tells whether there is a credential to ask with.

@@ -200,6 +200,7 @@ func (f *Follower) take(ctx context.Context, p Places, e feed.Event) (gain, erro
 	if err != nil {
 		return nothing, err
 	}
+	defer f.heardOf(o) // with the age that it leaves
 	if !o.Live {
 		if o.Type == feed.Snapshot {
 			return loading, nil
@@ -264,6 +265,7 @@ func (f *Follower) complete(age time.Duration) {
 		f.settle()
 		f.mu.Unlock()
 	}
+	f.blame(nil)
 	if f.silent {
 		f.silent = false
 		f.logger.Info("revocation feed is fresh again", "issuer", f.issuer)
@@ -272,8 +274,16 @@ func (f *Follower) complete(age time.Duration) {
 
 // busyError is an answer that names a time to come again.
 type busyError struct {
+	code   int
 	status string
 	wait   time.Duration
+}
+
+// ErrNotReader says that the feed is private and takes no such credential.
+var ErrNotReader = errors.New("not a reader of the feed")
+
+func (e *busyError) Is(target error) bool {
+	return target == ErrNotReader && (e.code == http.StatusUnauthorized || e.code == http.StatusForbidden)
 }
 
 func (e *busyError) Error() string { return "the feed answered " + e.status }
@@ -304,7 +314,7 @@ func (f *Follower) open(ctx context.Context, address string) (*http.Response, er
 		return nil, fmt.Errorf("%s is no feed: its content type is %.60q", address, response.Header.Get("Content-Type"))
 	}
 	seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
-	return nil, &busyError{status: response.Status, wait: min(patienceMost, time.Duration(max(0, min(seconds, 3600)))*time.Second)}
+	return nil, &busyError{code: response.StatusCode, status: response.Status, wait: min(patienceMost, time.Duration(max(0, min(seconds, 3600)))*time.Second)}
 }
 
 // fetchKeys fetches the feed's keys, which are in a document of their own (C24).

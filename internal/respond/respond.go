@@ -62,6 +62,15 @@ type refusal struct {
 	RequestID   string `json:"request_id"`
 }
 
+// expected is an answer of 500 or above that is no fault.
+type expected struct{ error }
+
+func (e expected) Unwrap() error { return e.error }
+
+// Expected marks a refusal with a status of 500 or above that happens to a
+// healthy server, such as one that ends: the log has it as information.
+func Expected(err error) error { return expected{err} }
+
 // Error answers err: an *oauth.Error with its own code and sentence, a store
 // that is away with 503, anything else with server_error and no detail. The cause goes to the log only.
 func Error(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err error) {
@@ -79,7 +88,7 @@ func Error(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err erro
 		RetryAfter(w, known.Wait)
 	}
 	level := slog.LevelInfo
-	if status >= 500 {
+	if status >= 500 && !errors.As(err, new(expected)) {
 		level = slog.LevelError
 	}
 	logger.LogAttrs(r.Context(), level, "request refused", slog.String("code", known.Code), slog.Int("status", status),
