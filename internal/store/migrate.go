@@ -135,7 +135,7 @@ func (e engine) up(ctx context.Context, db *sql.DB) (err error) {
 		}
 		var stored int64
 		if stored, err = storedVersion(ctx, db); err != nil {
-			if err = fmt.Errorf("open the database: %w", unavailable(err)); pgCode(err, "28", "3D", "42501") {
+			if err = fmt.Errorf("open the database: %w", unavailable(err)); pgCode(err, "28", "3D") {
 				return err // neither password nor database comes by asking again
 			}
 			continue
@@ -153,7 +153,9 @@ func (e engine) up(ctx context.Context, db *sql.DB) (err error) {
 		if _, err = provider.Up(ctx); err == nil {
 			return nil
 		}
-		err = fmt.Errorf("bring the database up to date: %w", unavailable(err))
+		if err = fmt.Errorf("bring the database up to date: %w", unavailable(err)); pgCode(err, pgReadOnly, "42501") {
+			return err
+		}
 	}
 	return err
 }
