@@ -55,8 +55,9 @@ func (h handler) healthz(w http.ResponseWriter, _ *http.Request) error {
 
 // readiness is the answer of a server that can issue.
 type readiness struct {
-	Status  string   `json:"status"`
-	Trouble []string `json:"trouble,omitempty"`
+	Status     string   `json:"status"`
+	Durability string   `json:"durability,omitempty"`
+	Trouble    []string `json:"trouble,omitempty"`
 }
 
 func (h handler) readyz(w http.ResponseWriter, r *http.Request) error {
@@ -68,7 +69,7 @@ func (h handler) readyz(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer := readiness{Status: "ready"}
 	if h.trouble != nil {
-		answer.Trouble = h.trouble.Troubles()
+		answer.Trouble, answer.Durability = h.trouble.Troubles(), h.trouble.Durability()
 	}
 	return respond.JSON(w, http.StatusOK, answer)
 }

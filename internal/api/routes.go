@@ -48,7 +48,12 @@ type Config struct {
 }
 
 // troubles are what somebody should know of a server that is ready all the same.
-type troubles interface{ Troubles() []string }
+type troubles interface {
+	Troubles() []string
+	// Durability is what a change that was answered survives; "" when the
+	// database is a file, or does not say now.
+	Durability() string
+}
 
 type handler struct {
 	issuer  string

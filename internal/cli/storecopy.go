@@ -35,7 +35,10 @@ each table is compared afterwards.
   2. stop the server; the copy refuses to begin while one works on the folder
   3. gatehouse store copy
   4. name the database in the configuration, in the place of data
-  5. start the server; keep the folder as a backup, and start none on it again
+  5. start the server; keep the folder as a backup
+
+No server starts on the folder again: the file MOVED in it says so. To go back,
+remove that file; what happened since the copy is then forgotten.
 
 Keys stay sealed with the same key-encryption key.`,
 		Example: `  gatehouse store copy --config gatehouse.yaml --to postgres://gatehouse@db.example.com/gatehouse --to-password db.password
@@ -50,7 +53,8 @@ Keys stay sealed with the same key-encryption key.`,
 				return err
 			}
 			done, err := store.Copy(c.Context(), from, target)
-			if errors.Is(err, store.ErrInUse) || errors.Is(err, store.ErrNotEmpty) {
+			var moved *store.Moved
+			if errors.Is(err, store.ErrInUse) || errors.Is(err, store.ErrNotEmpty) || errors.As(err, &moved) {
 				return &usage{err.Error()}
 			}
 			if err != nil {
@@ -104,6 +108,6 @@ func (a *app) showCopied(done []store.CopiedTable) error {
 	if err := a.table(map[string]any{"rows": total, "tables": done}, []string{"TABLE", "ROWS", "SHA-256"}, rows); err != nil || a.json {
 		return err
 	}
-	_, err := fmt.Fprintf(a.Out, "\n%d rows copied and compared.\nNow name the database in the configuration, in the place of data, and start the server.\nKeep the data folder as a backup; start no server on it again.\n", total)
+	_, err := fmt.Fprintf(a.Out, "\n%d rows copied and compared.\nNow name the database in the configuration, in the place of data, and start the server.\nKeep the data folder as a backup; it is marked, and no server starts on it again.\n", total)
 	return err
 }

@@ -33,6 +33,9 @@ type Config struct {
 	Address string
 	// Settings of postgresql.conf, such as "max_connections": "50".
 	Settings map[string]string
+	// Files to write into the data folder, such as "server.crt" and "server.key",
+	// which "ssl": "on" takes.
+	Files map[string][]byte
 }
 
 // Server is a PostgreSQL server of this process alone. Its methods are for one
@@ -168,6 +171,15 @@ func (s *Server) configure() error {
 	var text strings.Builder
 	for name, value := range settings {
 		fmt.Fprintf(&text, "%s = '%s'\n", name, strings.ReplaceAll(value, "'", "''"))
+	}
+	for name, content := range s.config.Files {
+		path := filepath.Join(s.data(), name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			return err
+		}
+		if err := give(path); err != nil {
+			return err
+		}
 	}
 	return s.append("postgresql.conf", text.String())
 }

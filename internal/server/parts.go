@@ -82,6 +82,7 @@ type Parts struct {
 	passwords   *login.Passwords
 	canary      canary
 	sings       bool
+	durable     durable
 }
 
 // clockTolerance is how far this machine's clock may be from the database's

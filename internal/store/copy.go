@@ -33,8 +33,9 @@ type CopiedTable struct {
 }
 
 // Copy copies all records of a data folder into an empty PostgreSQL database,
-// all or nothing. It holds the folder for itself meanwhile; ErrInUse when it
-// cannot. ErrNotEmpty: the database is not empty.
+// all or nothing, and marks the folder: to open it again is *Moved. It holds the
+// folder for itself meanwhile; ErrInUse when it cannot. ErrNotEmpty: the database
+// is not empty.
 func Copy(ctx context.Context, from, to Config) (done []CopiedTable, err error) {
 	if from.Database != "" || to.Database == "" {
 		return nil, errors.New("copy: from a data folder to a PostgreSQL database")
@@ -61,7 +62,7 @@ func Copy(ctx context.Context, from, to Config) (done []CopiedTable, err error) 
 		return nil, fmt.Errorf("copy: %w", unavailable(err))
 	}
 	defer target.Close()
-	c := &copier{from: source.conn, to: target}
+	c := &copier{from: source.conn, to: target, dir: from.Dir, address: to.Database}
 	if done, err = c.run(ctx); err != nil {
 		return nil, fmt.Errorf("copy: %w", unavailable(err))
 	}
@@ -114,7 +115,8 @@ func (a alone) close() {
 
 // copier copies within one transaction of each side.
 type copier struct {
-	from, to *sql.Conn
+	from, to     *sql.Conn
+	dir, address string // of the two
 }
 
 func (c *copier) run(ctx context.Context) (done []CopiedTable, err error) {
@@ -147,7 +149,15 @@ func (c *copier) run(ctx context.Context) (done []CopiedTable, err error) {
 	if err := c.sequences(ctx); err != nil {
 		return nil, err
 	}
+	// The folder is marked first: should the process die here, no server starts
+	// on either side unasked, instead of on both.
+	if err := markMoved(c.dir, c.address); err != nil {
+		return nil, err
+	}
 	if _, err := c.to.ExecContext(ctx, `COMMIT`); err != nil {
+		if pgCode(err, "") { // an answer; without one the copy may be there
+			err = errors.Join(err, unmarkMoved(c.dir))
+		}
 		return nil, err
 	}
 	_, err = c.to.ExecContext(ctx, `ANALYZE`) // a server that starts now plans well

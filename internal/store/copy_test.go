@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -73,8 +75,27 @@ func TestCopyMovesEverything(t *testing.T) {
 	if rows["users"] != 2 || rows["grants"] != 2 || rows["sessions"] != 1 || rows["keys"] != 1 || rows["spent"] != 2 || rows["events"] != int64(len(events)) || rows["client_origins"] != 1 || len(rows) < 20 {
 		t.Errorf("copied %v", rows)
 	}
+	// The folder is closed: a server on it would give out tokens beside the new one.
+	mark := filepath.Join(from.Dir, "MOVED")
+	for what, do := range map[string]func() error{
+		"open":    func() error { return second(store.Open(ctx, from)) },
+		"copy":    func() error { return second(store.Copy(ctx, from, to)) },
+		"migrate": func() error { return second(store.Migrate(ctx, from)) },
+	} {
+		var moved *store.Moved
+		if err := do(); !errors.As(err, &moved) || !strings.Contains(err.Error(), "remove the file "+mark) || strings.Contains(err.Error(), "gatehouse:") {
+			t.Errorf("%s a folder that was moved: %v", what, err)
+		}
+	}
+	must(t, os.Remove(mark)) // the way back
+	back, err := store.Open(ctx, from)
+	must(t, err)
+	must(t, back.Close())
 	if _, err := store.Copy(ctx, from, to); !errors.Is(err, store.ErrNotEmpty) {
 		t.Errorf("a second copy: %v", err)
+	}
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("a copy that was refused marks the folder")
 	}
 
 	pg, err := store.Open(ctx, to)

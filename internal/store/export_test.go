@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // Statements are all statements that this store has run so far.
@@ -49,6 +51,38 @@ func (db *DB) Plan(query string) (string, error) {
 	return strings.Join(lines, "\n"), err
 }
 
+// PlanPostgres is how PostgreSQL would run a statement for any values, in JSON,
+// when it avoids reading whole tables wherever an index lets it.
+func (db *DB) PlanPostgres(query string) (plan string, err error) {
+	ctx := context.Background()
+	conn, err := db.reads.(*pgReader).pool.Conn(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	nulls := strings.TrimSuffix(strings.Repeat("NULL, ", parameters(query)), ", ")
+	if nulls != "" {
+		nulls = "(" + nulls + ")"
+	}
+	err = conn.Raw(func(c any) error {
+		script := "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_generic_plan; PREPARE plan AS " + query +
+			"; EXPLAIN (FORMAT JSON) EXECUTE plan" + nulls + "; DEALLOCATE plan; ROLLBACK"
+		pg := c.(*stdlib.Conn).Conn().PgConn()
+		results, err := pg.Exec(ctx, script).ReadAll()
+		if err != nil {
+			_, _ = pg.Exec(ctx, "ROLLBACK; DEALLOCATE ALL").ReadAll()
+			return err
+		}
+		for _, r := range results {
+			for _, row := range r.Rows {
+				plan += string(row[0])
+			}
+		}
+		return nil
+	})
+	return plan, err
+}
+
 // group is the writer of a store on SQLite.
 func group(db *DB) *groupWriter { return db.writer.(*groupWriter) }
 
@@ -80,3 +114,15 @@ func (db *DB) Count(ctx context.Context, table string) (n int, err error) {
 
 // KeepEnded is how long ended grants and sessions stay.
 const KeepEnded = keepEnded
+
+// MigrateTo makes the schema of an earlier version.
+func MigrateTo(ctx context.Context, c Config, version int64) error {
+	return c.withSchema(ctx, func(e engine, db *sql.DB) error {
+		provider, err := e.provider(db)
+		if err != nil {
+			return err
+		}
+		_, err = provider.UpTo(ctx, version)
+		return err
+	})
+}

@@ -135,6 +135,9 @@ func (e engine) up(ctx context.Context, db *sql.DB) (err error) {
 		}
 		var stored int64
 		if stored, err = storedVersion(ctx, db); err != nil {
+			if err = fmt.Errorf("open the database: %w", unavailable(err)); pgCode(err, "28", "3D") {
+				return err // neither password nor database comes by asking again
+			}
 			continue
 		}
 		if stored > e.newest() {
@@ -150,8 +153,11 @@ func (e engine) up(ctx context.Context, db *sql.DB) (err error) {
 		if _, err = provider.Up(ctx); err == nil {
 			return nil
 		}
+		if err = fmt.Errorf("bring the database up to date: %w", unavailable(err)); pgCode(err, pgReadOnly, "42501") {
+			return err
+		}
 	}
-	return fmt.Errorf("bring the database up to date: %w", unavailable(err))
+	return err
 }
 
 const (

@@ -2,12 +2,15 @@ package store
 
 import (
 	"context"
+	"crypto/x509"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -55,7 +58,7 @@ var pgTroubles = map[string]string{
 func pgTrouble(err error) (todo string, known bool) {
 	var engine *pgconn.PgError
 	if !errors.As(err, &engine) {
-		return "Check that the database server runs and can be reached", brokenConnection(err)
+		return unreachable(err), brokenConnection(err)
 	}
 	for n := len(engine.Code); n >= 2; n-- {
 		if todo, known = pgTroubles[engine.Code[:n]]; known {
@@ -63,6 +66,62 @@ func pgTrouble(err error) (todo string, known bool) {
 		}
 	}
 	return "", false
+}
+
+// unreachable says what to do when no server of an address can be used.
+func unreachable(err error) string {
+	var name x509.HostnameError
+	var authority x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	switch text := err.Error(); {
+	case errors.As(err, &name):
+		return "The certificate is of another server: write in the address the name that the certificate has"
+	case errors.As(err, &authority):
+		return "The authority of the certificate is not known here: name its file with ?sslrootcert=FILE in the address"
+	case errors.As(err, &invalid):
+		return "Give the database server a new certificate"
+	case strings.Contains(text, "server refused TLS connection"):
+		return "The database server offers no TLS: give it a certificate (ssl = on). With sslmode=disable in the address everything would be readable on the way"
+	case strings.Contains(text, "read only connection"):
+		return "No server of the address takes writes: promote one"
+	}
+	return "Check that the database server runs and can be reached"
+}
+
+// connecting is a failed attempt to connect, in one line: the driver has a line
+// for each address and way that it tried.
+type connecting struct{ error }
+
+var whom = regexp.MustCompile("failed to connect to `user=(.*?) database=(.*?)`")
+
+func (e connecting) Error() string {
+	text := whom.ReplaceAllString(e.error.Error(), "no connection as $1 to the database $2")
+	head, rest, many := strings.Cut(text, "\n\t")
+	if !many {
+		return text
+	}
+	var reasons []string
+	plain := strings.Split(rest, "\n\t")
+	for _, r := range plain {
+		if strings.HasSuffix(r, "server refused TLS connection") && strings.Count(rest, "server refused TLS connection") < len(plain) {
+			continue // it was tried without, as the address allows
+		}
+		if !slices.Contains(reasons, r) {
+			reasons = append(reasons, r)
+		}
+	}
+	return head + " " + strings.Join(reasons, "; ")
+}
+
+func (e connecting) Unwrap() error { return e.error }
+
+// tidy makes an error one line.
+func tidy(err error) error {
+	var dialed *pgconn.ConnectError
+	if errors.As(err, &dialed) {
+		return connecting{err}
+	}
+	return err
 }
 
 // pgCode tells whether an error is PostgreSQL's and of such a SQLSTATE.

@@ -3,7 +3,12 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,7 +30,71 @@ func onPostgres(t *testing.T) {
 
 func TestPostgres(t *testing.T) {
 	onPostgres(t)
-	storetest.Run(t, func(t *testing.T, dir string, now func() time.Time) *store.DB { return storetest.OpenAt(t, dir, now) })
+	var statements sync.Map
+	storetest.Run(t, func(t *testing.T, dir string, now func() time.Time) *store.DB {
+		db := storetest.OpenAt(t, dir, now)
+		t.Cleanup(func() {
+			for _, s := range db.Statements() {
+				statements.Store(s, true)
+			}
+		})
+		return db
+	})
+	t.Run("no statement reads a whole table that grows", func(t *testing.T) { noScansPostgres(t, &statements) })
+}
+
+// growing are the tables that have no bound.
+var growing = strings.Fields("users user_roles grants sessions session_apps spent revocation events change clients client_roles pushed devices consents known_networks logout_deliveries client_origins")
+
+// noScansPostgres asks PostgreSQL how it runs every statement of the suite, when
+// it must use an index if there is one.
+func noScansPostgres(t *testing.T, statements *sync.Map) {
+	db := storetest.Open(t, nil)
+	checked := 0
+	for query := range statements.Range {
+		query := query.(string)
+		if !regexp.MustCompile(`^(SELECT|INSERT|UPDATE|DELETE)`).MatchString(query) {
+			continue
+		}
+		if strings.Contains(query, "WHERE mac_key_id = ") || strings.Contains(query, "WHERE type <> ") {
+			continue // an emergency reads all grants or ends all clients once; an index would cost every refresh
+		}
+		checked++
+		text, err := db.PlanPostgres(query)
+		if err != nil {
+			t.Errorf("%v\n%s", err, query)
+			continue
+		}
+		var plans []struct{ Plan planNode }
+		must(t, json.Unmarshal([]byte(text), &plans))
+		for _, table := range plans[0].Plan.whole(false) {
+			t.Errorf("reads the whole table %s:\n%s", table, query)
+		}
+	}
+	if checked < 40 {
+		t.Errorf("only %d statements were seen", checked)
+	}
+}
+
+// planNode is a step of a plan.
+type planNode struct {
+	Type  string     `json:"Node Type"`
+	Table string     `json:"Relation Name"`
+	Cond  string     `json:"Index Cond"`
+	Plans []planNode `json:"Plans"`
+}
+
+// whole are the growing tables that a plan reads from the first row to the last.
+// An index without a condition is read so as well, unless a limit ends it.
+func (n planNode) whole(limited bool) (tables []string) {
+	index := strings.HasPrefix(n.Type, "Index") && (n.Cond != "" || limited)
+	if slices.Contains(growing, n.Table) && !index && (n.Type == "Seq Scan" || strings.HasPrefix(n.Type, "Index")) {
+		tables = append(tables, n.Type+" "+n.Table)
+	}
+	for _, p := range n.Plans {
+		tables = append(tables, p.whole(n.Type == "Limit" || limited && n.Type != "Sort" && n.Type != "Aggregate")...)
+	}
+	return tables
 }
 
 // raw is a connection past the store.

@@ -65,7 +65,7 @@ func unavailable(err error) error {
 	if !known {
 		return err
 	}
-	return fmt.Errorf("%w: %w. %s", iam.ErrUnavailable, err, todo)
+	return fmt.Errorf("%w: %w. %s", iam.ErrUnavailable, tidy(err), todo)
 }
 
 // troubles are SQLite's results for trouble of that kind, and what to do.

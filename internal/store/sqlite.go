@@ -71,6 +71,9 @@ func (c Config) prepareFolder() error {
 	if err := checkOwner(c.Dir, os.Geteuid()); err != nil {
 		return err
 	}
+	if err := checkMoved(c.Dir); err != nil {
+		return err
+	}
 	return makeFile(c.file())
 }
 
