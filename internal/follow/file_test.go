@@ -3,6 +3,7 @@ package follow_test
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -137,6 +138,8 @@ func TestABadFileIsNotTaken(t *testing.T) {
 				h, log := newHouse(t), &journal{}
 				h.revoke(feed.Token, "b", 0)
 				f := h.follower(onDisk(path), log.into)
+				looked := make(chan struct{}) // the network waits until the file was looked at
+				h.lie(func(w http.ResponseWriter, r *http.Request) { <-looked; h.honest(w, r) })
 				f.Start()
 				// The salt of the file is another house's, so what it says is asked under
 				// its own.
@@ -146,6 +149,7 @@ func TestABadFileIsNotTaken(t *testing.T) {
 				if !strings.Contains(log.String(), tc.log) || tc.log == "" && strings.Contains(log.String(), "WARN") {
 					t.Errorf("the log: %q", log)
 				}
+				close(looked)
 				ready(t, f)
 				if !revoked(f, byID("b")) {
 					t.Error("the network's revocations are not taken after it")
