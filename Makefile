@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 FUZZTIME ?= 10m
 # The packages whose tests run on the database that is asked for. Those of the
-# store run on both by themselves.
+# store run on both by themselves, unless told to use SQLite only.
 ON_POSTGRES := ./internal/keys ./internal/token ./internal/login ./internal/directory ./internal/api ./internal/web ./internal/server
 # The tests of faults that FAULT_TIME makes longer.
 LONG := ^(TestFault(Kill|Postgres)|TestC13History|TestFailover|TestPartition|TestAMillionUsersOnPostgres|TestCleanUpOnPostgres)$$
@@ -59,7 +59,7 @@ databases: ## install what the tests on PostgreSQL need (as root on Debian): Pos
 .PHONY: postgres
 postgres: databases ## the tests that have a choice of database, on PostgreSQL
 	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null; then \
-		GATEHOUSE_TEST_DATABASE=postgres go test $(ON_POSTGRES); \
+		go test ./internal/store && GATEHOUSE_TEST_DATABASE=postgres go test $(ON_POSTGRES); \
 	else echo "NOT RUN: the tests on PostgreSQL"; fi
 
 .PHONY: pictures
@@ -69,7 +69,7 @@ pictures: browser ## pictures of pages for docs/images
 
 .PHONY: test
 test: lint browser proxies databases ## everything that CI runs (under 25 minutes)
-	go test -race ./internal/store ./internal/attack ./... # the longest first, so that others run beside them
+	GATEHOUSE_TEST_DATABASE=sqlite go test -race ./internal/attack ./internal/api ./internal/store ./... # the longest first, so that others run beside them
 	$(MAKE) --no-print-directory postgres
 	$(MAKE) --no-print-directory fuzz-short
 	cd guard/guardgrpc && go test -race ./...

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,6 +25,9 @@ import (
 // for the others. It says so when there is none.
 func onPostgres(t *testing.T) {
 	t.Helper()
+	if os.Getenv(pgtest.Environment) == "sqlite" {
+		t.Skip("NOT RUN here, on SQLite only: make postgres does")
+	}
 	pgtest.Start(t)
 	t.Setenv(pgtest.Environment, "postgres")
 }
