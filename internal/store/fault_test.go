@@ -274,6 +274,49 @@ func TestC13AReplacedServerComesBack(t *testing.T) {
 	}
 }
 
+// C15: after a failover that lost rows, numbers are used again. Who follows the
+// revocations hears that it must begin anew, and then of every new one.
+func TestC15AFailoverUsesNumbersAgain(t *testing.T) {
+	server := pgtest.StartOwn(t, pgtest.Config{})
+	ctx := context.Background()
+	must(t, server.CreateDatabase("ours"))
+	standby := server.Standby(t, pgtest.Async, nil)
+	db, err := store.Open(ctx, store.Config{Database: pgtest.DSN("ours", server, standby), Connections: 6})
+	must(t, err)
+	defer db.Close()
+	revoke := func(id iam.TokenID) error {
+		return db.RevokeToken(ctx, id, time.Now().Add(time.Minute), iam.Event{Kind: "token"})
+	}
+	for _, id := range []iam.TokenID{"a", "b", "c"} {
+		must(t, revoke(id))
+	}
+	tail := db.TailRevocations(0)
+	if rows, _, err := tail.Next(ctx); err != nil || len(rows) != 3 {
+		t.Fatal(rows, err)
+	}
+	time.Sleep(300 * time.Millisecond) // it has arrived
+	must(t, server.Kill())
+	must(t, standby.Promote())
+	promoted := raw(t, standby.DSN("ours"))
+	for _, statement := range []string{`DELETE FROM revocation WHERE seq > 1`, `SELECT setval(pg_get_serial_sequence('revocation', 'seq'), 1)`} { // what was lost
+		_, err := promoted.ExecContext(ctx, statement)
+		must(t, err)
+	}
+	for range 20 {
+		if err = revoke("new"); err == nil {
+			break
+		}
+	}
+	must(t, err)
+	if rows, _, err := tail.Next(ctx); !errors.Is(err, iam.ErrBeganAnew) {
+		t.Errorf("who follows hears %v %v", rows, err)
+	}
+	rows, _, err := db.TailRevocations(0).Next(ctx)
+	if err != nil || len(rows) != 2 || rows[1].Subject != "new" || rows[1].Seq != 2 {
+		t.Errorf("begun anew: %v %v", rows, err)
+	}
+}
+
 // With synchronous replication a COMMIT waits for the standby. When that is gone,
 // the answer comes in time and is never that it was done.
 func TestACommitThatNoStandbyConfirms(t *testing.T) {
