@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -69,6 +70,7 @@ type Hub struct {
 	mu      sync.Mutex
 	settled int64 // all rows up to here were read, and no other will come
 	signer  jose.Signer
+	unclear int64 // numbers up to this one may have been given to two rows
 	salt    feed.Salt
 	stream  string
 	n       int64     // the number of the last delta
@@ -167,11 +169,14 @@ func (h *Hub) poll(ctx context.Context) error {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, pollLimit)
-	defer cancel()
+	limited, done = context.WithTimeout(ctx, pollLimit)
+	defer done()
 	for {
 		at, looked := h.config.Now(), time.Now()
-		rows, settled, err := h.tail.Next(ctx)
+		rows, settled, err := h.tail.Next(limited)
+		if errors.Is(err, iam.ErrBeganAnew) {
+			return h.beginAfter(ctx, key)
+		}
 		if err != nil {
 			return fmt.Errorf("read revocations: %w", err)
 		}
@@ -179,6 +184,28 @@ func (h *Hub) poll(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// beginAfter begins anew on a database that failed over or was restored. What was
+// heard stays revoked, though the database may have lost it. The numbers up to the
+// last that was seen may be in use twice, so nobody resumes at one.
+func (h *Hub) beginAfter(ctx context.Context, key jose.Signer) error {
+	heard, seen := slices.Concat(h.live.settled, h.live.recent), max(h.settled, h.unclear)
+	for _, n := range h.live.recent {
+		seen = max(seen, n.seq)
+	}
+	if err := h.begin(ctx, key); err != nil {
+		return err
+	}
+	for i := range heard {
+		heard[i].seq = 0
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.live.settled = append(heard, h.live.settled...)
+	h.unclear = seen
+	h.restart(h.at)
+	return nil
 }
 
 // begin reads everything that is live, under the salt of a key, and begins a new

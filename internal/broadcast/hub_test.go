@@ -29,21 +29,39 @@ type rows struct {
 	// settled is the number that no row will come before; the highest unless held.
 	settled int64
 	held    bool
+	// histories counts failovers.
+	histories int
 }
 
 // tail returns each row once, in whatever order they came, like the store's.
 type tail struct {
 	rows     *rows
 	returned int
+	history  int
 }
 
-func (r *rows) follow() broadcast.Tail { return &tail{rows: r} }
+func (r *rows) follow() broadcast.Tail {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &tail{rows: r, history: r.histories}
+}
+
+// failOver loses all rows.
+func (r *rows) failOver() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list, r.settled = nil, 0
+	r.histories++
+}
 
 func (t *tail) Next(context.Context) ([]iam.Revocation, int64, error) {
 	t.rows.mu.Lock()
 	defer t.rows.mu.Unlock()
 	if t.rows.fail != nil {
 		return nil, 0, t.rows.fail
+	}
+	if t.history != t.rows.histories {
+		return nil, 0, fmt.Errorf("read: %w", iam.ErrBeganAnew)
 	}
 	fresh := t.rows.list[t.returned:]
 	fresh = fresh[:min(1000, len(fresh))]
@@ -486,4 +504,30 @@ func TestC19_TheEnd(t *testing.T) {
 	if _, err := h.Enter(address, ""); !errors.Is(err, broadcast.ErrClosed) {
 		t.Errorf("after the end: %v", err)
 	}
+}
+
+// C15: after a failover that lost rows, what was heard stays revoked, what is new
+// is heard although its number was used before, and who comes back with a number
+// of before gets everything.
+func TestC15AFailoverLosesNoRevocationThatWasHeard(t *testing.T) {
+	h := newHouse(t, nil, 1, 2, 3)
+	f := h.follow(t)
+	f.until("three", func() bool { return f.knows(1, 2, 3) })
+	away := h.follow(t)
+	away.until("three", func() bool { return away.knows(1, 2, 3) })
+	away.from.Close()
+	h.rows.failOver()
+	h.rows.mu.Lock()
+	now := time.Now()
+	for seq, subject := range []string{"j7", "j8", "j9", "j10"} {
+		h.rows.list = append(h.rows.list, iam.Revocation{Seq: int64(seq) + 1, At: now, Kind: iam.RevokeToken, Subject: subject, DropAfter: now.Add(11 * time.Minute)})
+	}
+	h.rows.settled = 4
+	h.rows.mu.Unlock()
+	f.until("new ones under old numbers", func() bool { return f.knows(7, 8, 9, 10) })
+	if !f.knows(1, 2, 3) {
+		t.Error("what was heard before is forgotten")
+	}
+	away.enter(away.reader.Begin())
+	away.until("who comes back", func() bool { return away.knows(7, 8, 9, 10) })
 }

@@ -135,7 +135,7 @@ func (r *Reader) resume(position int64) bool {
 	h := r.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if position > h.settled {
+	if position > h.settled || position <= h.unclear {
 		return false // of a database that is not this one, or a node that does not see it
 	}
 	f, known := h.resumes[position]

@@ -15,5 +15,9 @@ type Lease struct {
 	Expires time.Time // by the database's clock
 }
 
+// ErrBeganAnew says that the store began a new history, after a failover or a
+// restore: rows that were seen may be gone, and their numbers used again.
+var ErrBeganAnew = errors.New("the database began a new history: what was read of it must be read again")
+
 // ErrLeaseLost says that a lease ended, or that another process has it now.
 var ErrLeaseLost = errors.New("the lease is lost: another process may do this job now")

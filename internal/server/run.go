@@ -207,6 +207,11 @@ func (p *Parts) look(ctx context.Context, seen *watched) error {
 	}
 	for {
 		changes, _, err := seen.changes.Next(ctx)
+		if errors.Is(err, iam.ErrBeganAnew) {
+			p.Store.Forget(iam.Change{})
+			seen.changes, seen.keys = p.Store.TailChanges(0), true
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("read changes: %w", err)
 		}

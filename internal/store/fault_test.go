@@ -233,6 +233,90 @@ func TestC10AFailoverRefusesCodesOfBefore(t *testing.T) {
 	}
 }
 
+// C13: a primary that was replaced and comes back rotates nothing and issues
+// nothing: what it would confirm is unknown to the one that took over.
+func TestC13AReplacedServerComesBack(t *testing.T) {
+	server := pgtest.StartOwn(t, pgtest.Config{})
+	ctx := context.Background()
+	must(t, server.CreateDatabase("ours"))
+	standby := server.Standby(t, pgtest.Async, nil)
+	db, err := store.Open(ctx, store.Config{Database: pgtest.DSN("ours", server, standby), Connections: 6})
+	must(t, err)
+	defer db.Close()
+	_, redemption := furnished(t, db)
+	must(t, db.CreateClient(ctx, iam.Client{ID: "robot", Type: iam.Service}))
+	issue := func() error {
+		_, err := db.IssueForClient(ctx, iam.Grant{ID: iam.NewGrantID(), ClientID: "robot", CreatedAt: time.Now()}, 1, iam.Event{Kind: "own", TokenID: "t"})
+		return err
+	}
+	must(t, issue())
+	r := redemption()
+	if outcome, err := db.RedeemCode(ctx, r); err != nil || outcome != iam.Redeemed {
+		t.Fatal(outcome, err)
+	}
+	time.Sleep(300 * time.Millisecond) // it has arrived
+	must(t, server.Kill())
+	must(t, standby.Promote())
+	for range 20 {
+		if err = db.Record(ctx, iam.Event{Kind: "after"}); err == nil {
+			break
+		}
+	}
+	must(t, err)
+	must(t, standby.Kill())
+	must(t, server.Start())
+	turn := iam.Turn{Grant: r.Grant.ID, Client: "app", Gen: 1, MacKey: "m", NextMacKey: "m", Grace: 10 * time.Second, UserEpoch: 1, ClientEpoch: 1, Event: iam.Event{ID: iam.NewEventID(), Kind: iam.EventRefreshed}}
+	if _, outcome, err := db.TurnRefresh(ctx, turn); !errors.Is(err, iam.ErrUnavailable) || !strings.Contains(err.Error(), "older timeline") {
+		t.Errorf("a rotation: %d %v", outcome, err)
+	}
+	if err := issue(); !errors.Is(err, iam.ErrUnavailable) || !strings.Contains(err.Error(), "older timeline") {
+		t.Errorf("a token of a service account: %v", err)
+	}
+}
+
+// C15: after a failover that lost rows, numbers are used again. Who follows the
+// revocations hears that it must begin anew, and then of every new one.
+func TestC15AFailoverUsesNumbersAgain(t *testing.T) {
+	server := pgtest.StartOwn(t, pgtest.Config{})
+	ctx := context.Background()
+	must(t, server.CreateDatabase("ours"))
+	standby := server.Standby(t, pgtest.Async, nil)
+	db, err := store.Open(ctx, store.Config{Database: pgtest.DSN("ours", server, standby), Connections: 6})
+	must(t, err)
+	defer db.Close()
+	revoke := func(id iam.TokenID) error {
+		return db.RevokeToken(ctx, id, time.Now().Add(time.Minute), iam.Event{Kind: "token"})
+	}
+	for _, id := range []iam.TokenID{"a", "b", "c"} {
+		must(t, revoke(id))
+	}
+	tail := db.TailRevocations(0)
+	if rows, _, err := tail.Next(ctx); err != nil || len(rows) != 3 {
+		t.Fatal(rows, err)
+	}
+	time.Sleep(300 * time.Millisecond) // it has arrived
+	must(t, server.Kill())
+	must(t, standby.Promote())
+	promoted := raw(t, standby.DSN("ours"))
+	for _, statement := range []string{`DELETE FROM revocation WHERE seq > 1`, `SELECT setval(pg_get_serial_sequence('revocation', 'seq'), 1)`} { // what was lost
+		_, err := promoted.ExecContext(ctx, statement)
+		must(t, err)
+	}
+	for range 20 {
+		if err = revoke("new"); err == nil {
+			break
+		}
+	}
+	must(t, err)
+	if rows, _, err := tail.Next(ctx); !errors.Is(err, iam.ErrBeganAnew) {
+		t.Errorf("who follows hears %v %v", rows, err)
+	}
+	rows, _, err := db.TailRevocations(0).Next(ctx)
+	if err != nil || len(rows) != 2 || rows[1].Subject != "new" || rows[1].Seq != 2 {
+		t.Errorf("begun anew: %v %v", rows, err)
+	}
+}
+
 // With synchronous replication a COMMIT waits for the standby. When that is gone,
 // the answer comes in time and is never that it was done.
 func TestACommitThatNoStandbyConfirms(t *testing.T) {

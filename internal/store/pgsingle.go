@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -20,6 +21,7 @@ func (w *pgWriter) single(ctx context.Context, deadline time.Time, query string,
 	if ctx.Value(fenceKey{}) != nil {
 		return true, sql.ErrNoRows // who writes under a lease checks it in a transaction
 	}
+	query, args = w.here(query, args)
 	text, args := w.write(query, args)
 	deadline = deadline.Add(-pgRecall)
 	if err := w.calm(ctx, deadline); err != nil {
@@ -49,6 +51,18 @@ func (w *pgWriter) single(ctx context.Context, deadline time.Time, query string,
 		w.unknown.Add(1)
 	}
 	return known, err
+}
+
+// here makes it a condition of a statement that the server still writes the
+// timeline that was learnt. Elsewhere it does nothing, and the closure that comes
+// after it finds out where it is: a primary that was replaced must answer nothing.
+func (w *pgWriter) here(query string, args []any) (string, []any) {
+	known := w.history.known.Load()
+	if known == nil {
+		return query, args // it does not say
+	}
+	args = append(args, known.id)
+	return strings.Replace(query, "RETURNING", fmt.Sprintf("AND (SELECT %s) = $%d RETURNING", timelineQuery, len(args)), 1), args
 }
 
 // pgRecall is what a single statement leaves of pgPatience for the closure that

@@ -45,6 +45,13 @@ func (db *DB) TurnRefresh(ctx context.Context, t iam.Turn) (iam.Grant, iam.TurnO
 		now := tx.now()
 		if tx.before != "" {
 			grant, err = readGrant(ctx, tx, t.Grant)
+			if err == nil && tx.before == iam.EventRefreshed && grant.Gen != t.Gen+1 {
+				// Somebody was told the same successor meanwhile and has used it.
+				late := t
+				late.Event.ID = iam.NewEventIDAt(now) // the other one is in the journal
+				grant, outcome, err = db.judge(ctx, tx, now, late)
+				return err
+			}
 			outcome = map[string]iam.TurnOutcome{iam.EventRefreshed: iam.Rotated, iam.EventRefreshReused: iam.Reused}[tx.before]
 			return err
 		}

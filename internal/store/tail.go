@@ -16,7 +16,8 @@ import (
 type Tail[T any] struct {
 	db     *DB
 	window window
-	query  string // up to WHERE
+	began  *timeline // as it was at the first read
+	query  string    // up to WHERE
 	scan   func(*sql.Rows) (T, mark, error)
 }
 
@@ -47,8 +48,12 @@ func (db *DB) TailChanges(after int64) *Tail[iam.Change] {
 
 // Next returns the rows that are new, each once, and the number to resume at:
 // all rows up to it were returned. The rows ascend, but for late ones, which
-// come first. No rows: nothing is new. After an error the same rows come again.
+// come first. No rows: nothing is new. After an error the same rows come again;
+// after iam.ErrBeganAnew never: another Tail must start.
 func (t *Tail[T]) Next(ctx context.Context) (fresh []T, resume int64, err error) {
+	if err := t.sameHistory(); err != nil {
+		return nil, 0, err
+	}
 	began := time.Now()
 	var late page[T]
 	if t.window.loaded { // before, all that was skipped would be read again with each page
@@ -69,6 +74,22 @@ func (t *Tail[T]) Next(ctx context.Context) (fresh []T, resume int64, err error)
 		t.window.reached(time.Now())
 	}
 	return fresh, t.window.resume(), nil
+}
+
+// sameHistory fails when the database began a new timeline since the first read.
+// Numbers that were seen may then come again, with other rows.
+func (t *Tail[T]) sameHistory() error {
+	w, ok := t.db.writer.(*pgWriter)
+	if !ok {
+		return nil
+	}
+	switch now := w.history.known.Load(); {
+	case t.began == nil:
+		t.began = now
+	case now.id != t.began.id:
+		return iam.ErrBeganAnew
+	}
+	return nil
 }
 
 // page is what a read found.

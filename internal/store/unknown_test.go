@@ -1,7 +1,7 @@
 package store_test
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -24,8 +24,10 @@ type cutter struct {
 	target string
 
 	mu     sync.Mutex
-	before int // COMMITs still to cut before they arrive
-	after  int // COMMITs still to cut after they were done
+	before int    // COMMITs still to cut before they arrive
+	after  int    // COMMITs still to cut after they were done
+	at     string // what is cut in the place of a COMMIT; "": nothing is
+	then   func() // runs once such a COMMIT is done, before the client learns that it is alone
 }
 
 func newCutter(t *testing.T, address string) (*cutter, string) {
@@ -84,6 +86,9 @@ func (c *cutter) pass(client net.Conn) {
 			}
 			select {
 			case <-deaf: // the server has answered the COMMIT: it is done
+				if c.then != nil {
+					c.then()
+				}
 				client.Close()
 				return
 			default:
@@ -99,7 +104,7 @@ func (c *cutter) pass(client net.Conn) {
 		if err != nil {
 			return
 		}
-		if bytes.Contains(part[:n], []byte("COMMIT\x00")) {
+		if strings.Contains(string(part[:n]), cmp.Or(c.at, "COMMIT\x00")) {
 			if c.take(&c.before) {
 				return
 			}
@@ -207,4 +212,41 @@ func TestNobodyKnowsHowACommitEnded(t *testing.T) {
 			t.Errorf("afterwards: %d %v", outcome, err)
 		}
 	})
+}
+
+// C13: while nobody knew whether a rotation was done, another holder of the same
+// token was told its successor and used it. The first is not told the one after
+// that: two holders of the current token would never be noticed.
+func TestC13AnUnknownRotationThatOthersOvertook(t *testing.T) {
+	onPostgres(t)
+	ctx, dir := context.Background(), t.TempDir()
+	c, address := newCutter(t, storetest.Database(t, dir))
+	cut, err := store.Open(ctx, store.Config{Database: address, Connections: 6})
+	must(t, err)
+	defer cut.Close()
+	other := storetest.OpenAt(t, dir, nil)
+	_, redemption := furnished(t, other)
+	r := redemption()
+	if outcome, err := other.RedeemCode(ctx, r); err != nil || outcome != iam.Redeemed {
+		t.Fatal(outcome, err)
+	}
+	turn := func(gen int64) iam.Turn {
+		return iam.Turn{Grant: r.Grant.ID, Client: "app", Gen: gen, MacKey: "m", NextMacKey: "m", Grace: 10 * time.Second, UserEpoch: 1, ClientEpoch: 1, Event: iam.Event{ID: iam.NewEventID(), Kind: iam.EventRefreshed}}
+	}
+	c.then = func() {
+		if g, outcome, err := other.TurnRefresh(ctx, turn(1)); err != nil || outcome != iam.Repeated || g.Gen != 2 {
+			t.Errorf("another holder: %d %v, generation %d", outcome, err, g.Gen)
+		}
+		if g, outcome, err := other.TurnRefresh(ctx, turn(2)); err != nil || outcome != iam.Rotated || g.Gen != 3 {
+			t.Errorf("another holder goes on: %d %v, generation %d", outcome, err, g.Gen)
+		}
+	}
+	c.at = string(r.Grant.ID) // the rotation is one statement
+	c.cut(0, 1)
+	if g, outcome, err := cut.TurnRefresh(ctx, turn(1)); err != nil || outcome != iam.Reused {
+		t.Errorf("the overtaken one: %d %v, generation %d", outcome, err, g.Gen)
+	}
+	if g, err := other.Grant(ctx, r.Grant.ID); err != nil || g.RevokedAt.IsZero() {
+		t.Errorf("the grant goes on: %+v %v", g, err)
+	}
 }
