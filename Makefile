@@ -59,7 +59,7 @@ databases: ## install what the tests on PostgreSQL need (as root on Debian): Pos
 .PHONY: postgres
 postgres: databases ## the tests that have a choice of database, on PostgreSQL
 	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null; then \
-		go test ./internal/store && GATEHOUSE_TEST_DATABASE=postgres go test $(ON_POSTGRES); \
+		go test ./internal/store & store=$$!; GATEHOUSE_TEST_DATABASE=postgres go test $(ON_POSTGRES) && wait $$store; \
 	else echo "NOT RUN: the tests on PostgreSQL"; fi
 
 .PHONY: pictures
