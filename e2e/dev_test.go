@@ -141,7 +141,7 @@ func tokenOf(t *testing.T, path string) string {
 
 func TestDevAsANewcomerUsesIt(t *testing.T) {
 	d := startDev(t)
-	if d.Audience != d.API || !strings.HasPrefix(d.Issuer, "http://localhost:") || len(d.Users) != 2 || len(d.Clients) != 4 || len(d.Apps) != 2 || len(d.Forged) < 100 {
+	if d.Audience != d.API || !strings.HasPrefix(d.Issuer, "http://localhost:") || len(d.Users) != 2 || len(d.Clients) != 5 || len(d.Apps) != 2 || len(d.Forged) < 100 {
 		t.Fatalf("got %+v", d.ready)
 	}
 	for _, tc := range []struct {
@@ -300,14 +300,16 @@ func TestC28DevFolder(t *testing.T) {
 	if again.Clients[1].Secret == secret || again.Users[0].Password == d.Users[0].Password {
 		t.Error("each start sets new demo secrets")
 	}
-	if status, _, _ := call(t, "GET", again.API+"/orders", adaOld); status != 200 {
-		t.Errorf("keys stay with the folder, so an old token verifies until it expires: %d", status)
+	// Keys stay with the folder, so the signature of an old token is good; but a new
+	// password ends what was issued before it (C14).
+	if status, body, _ := call(t, "GET", again.API+"/orders", adaOld); status != 401 || !strings.Contains(body, "The token was revoked.") {
+		t.Errorf("a token of before the restart: %d %s", status, body)
 	}
 	again.stop(syscall.SIGINT)
 	if fmt.Sprint(again.Apps) != fmt.Sprint(d.Apps) {
 		t.Errorf("a restart with port 0 has the apps %v, not %v", again.Apps, d.Apps)
 	}
-	for i := 2; i < 4; i++ {
+	for i := 2; i < 5; i++ {
 		if again.Clients[i].Secret == "" || again.Clients[i].Secret == d.Clients[i].Secret {
 			t.Errorf("%s has no new secret", again.Clients[i].ID)
 		}

@@ -159,7 +159,7 @@ func TestAnotherKeyEncryptionKey(t *testing.T) {
 	i.write(i.config, both)
 	stop()
 	server = i.serve()
-	if out := string(i.run("kek", "rotate")); !strings.HasPrefix(out, "10 of 10 secrets") {
+	if out := string(i.run("kek", "rotate")); !strings.HasPrefix(out, "12 of 12 secrets") {
 		t.Errorf("kek rotate: %s", out)
 	}
 	stop()
@@ -171,7 +171,7 @@ func TestAnotherKeyEncryptionKey(t *testing.T) {
 	if after := kids(t, i.issuer); fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("keys %v before, %v after", before, after)
 	}
-	if out := string(i.run("kek", "status")); !strings.Contains(out, "seals and opens  10") {
+	if out := string(i.run("kek", "status")); !strings.Contains(out, "seals and opens  12") {
 		t.Errorf("kek status: %s", out)
 	}
 	stop()
