@@ -31,7 +31,7 @@ func (b *bench) many(u iam.User, c iam.Client, mac iam.KeyID, n int) []iam.Grant
 func some(n int, do func(i int)) {
 	next := make(chan int)
 	var all sync.WaitGroup
-	for range 16 {
+	for range 4 {
 		all.Go(func() {
 			for i := range next {
 				do(i)
