@@ -164,6 +164,7 @@ func (s *shellRun) interrupt() {
 func normal(screen string) string {
 	for _, r := range [][2]string{
 		{`[a-z]{5}(-[a-z]{5}){4}`, "PASSWORD"}, {`D=\S+`, "D=FOLDER"}, {`localhost:\d+/report *`, "localhost:PORT/report "},
+		{`Gateway   http://localhost:\d+ *`, "Gateway   http://localhost:PORT "},
 	} {
 		screen = regexp.MustCompile(r[0]).ReplaceAllString(screen, r[1])
 	}
