@@ -32,7 +32,7 @@ lint: ## gofmt, go vet, staticcheck
 	cd guard/guardgrpc && ../../bin/staticcheck ./...
 
 .PHONY: check
-check: lint ## lint and the tests of the product with the race detector (about 6 minutes on 2 cores)
+check: lint ## lint and the tests of the product with the race detector (about 10 minutes on 2 cores)
 	go test -race ./...
 
 .PHONY: fuzz-short
@@ -68,7 +68,7 @@ pictures: browser ## pictures of pages for docs/images
 	@mkdir -p docs/images && for file in e2e/artefacts/docs-*.png; do cp "$$file" "docs/images/$$(basename "$$file" | sed s/^docs-//)"; done
 
 .PHONY: test
-test: lint browser proxies databases ## everything that CI runs (under 25 minutes)
+test: lint browser proxies databases ## everything that CI runs (about 25 minutes on 2 cores)
 	GATEHOUSE_TEST_DATABASE=sqlite go test -race ./internal/attack ./internal/api ./internal/store ./... # the longest first, so that others run beside them
 	$(MAKE) --no-print-directory postgres
 	$(MAKE) --no-print-directory fuzz-short
