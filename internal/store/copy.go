@@ -239,7 +239,7 @@ func parentsFirst(tables []copied) (sorted []copied) {
 
 // empty makes sure that nothing is there but what a start writes for itself.
 func (c *copier) empty(ctx context.Context, tables []copied) error {
-	if _, err := c.to.ExecContext(ctx, `DELETE FROM meta WHERE name IN ('timeline', 'probe', 'settled')`); err != nil {
+	if _, err := c.to.ExecContext(ctx, `DELETE FROM meta WHERE name IN ('timeline', 'probe') OR name LIKE 'settled.%'`); err != nil {
 		return err
 	}
 	for _, t := range tables {

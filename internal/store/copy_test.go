@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -63,6 +64,15 @@ func TestCopyMovesEverything(t *testing.T) {
 	must(t, err)
 	must(t, db.Close())
 
+	// What a start, and a COMMIT that nobody knew the end of, leave in the target
+	// does not make it a used one.
+	started, err := store.Open(ctx, to)
+	must(t, err)
+	must(t, started.Close())
+	raw, err := sql.Open("pgx", to.Database)
+	must(t, err)
+	must(t, second(raw.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('settled.7', '1')`)))
+	must(t, raw.Close())
 	done, err := store.Copy(ctx, from, to)
 	must(t, err)
 	rows := map[string]int64{}
